@@ -1,0 +1,2 @@
+//! The vocabulary.
+pub mod vocabulary;
