@@ -3,5 +3,6 @@
 //! The rooms and who may know whom: `docs/ARCHITECTURE.md`; a test holds the imports to it.
 
 pub mod event;
+pub mod judge;
 pub mod json;
 pub mod ledger;
