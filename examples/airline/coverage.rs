@@ -15,25 +15,35 @@ pub struct Earlier {
     pub succeeded: bool,
 }
 
-/// What the call does and the proposal does not list. `said` holds the customer's words since, the latest first.
-pub fn missing(proposal: &Proposal, call: &Call, known: &Known, said: &[String]) -> Vec<String> {
+/// What is known beside the proposal when a call is judged.
+pub struct Circumstances<'a> {
+    /// What the tools have said.
+    pub known: &'a Known,
+    /// The customer's words since the proposal, plain, the latest first.
+    pub said: &'a [String],
+    /// All words of the conversation before the call, plain.
+    pub conversation: &'a str,
+}
+
+/// What the call does and the proposal does not list.
+pub fn missing(proposal: &Proposal, call: &Call, around: &Circumstances<'_>) -> Vec<String> {
     let terms = &proposal.terms;
     let mut missing = Vec::new();
     if let Some(id) = call.text("reservation_id").filter(|id| !terms.reservations.contains(*id)) {
         missing.push(format!("reservation {id}"));
     }
-    let booking = call.text("reservation_id").and_then(|id| known.bookings.get(id)).cloned().unwrap_or_default();
+    let booking = call.text("reservation_id").and_then(|id| around.known.bookings.get(id)).cloned().unwrap_or_default();
     match call.tool.as_str() {
         "book_reservation" => {
-            flights(&booking, call, terms, &mut missing);
+            flights(&booking, call, terms, around.conversation, &mut missing);
             cabin(&booking, call, terms, &mut missing);
             total(call, terms, &mut missing);
         }
         "update_reservation_flights" => {
-            flights(&booking, call, terms, &mut missing);
+            flights(&booking, call, terms, around.conversation, &mut missing);
             cabin(&booking, call, terms, &mut missing);
         }
-        "update_reservation_baggages" => bags(&booking, call, terms, said, &mut missing),
+        "update_reservation_baggages" => bags(&booking, call, proposal, around.said, &mut missing),
         "update_reservation_passengers" => passengers(&booking, call, terms, &mut missing),
         "send_certificate" => {
             let amount = call.arguments.get("amount").and_then(cents);
@@ -41,17 +51,17 @@ pub fn missing(proposal: &Proposal, call: &Call, known: &Known, said: &[String])
         }
         _ => {}
     }
-    payment(proposal, call, said, &mut missing);
+    payment(proposal, call, around.said, &mut missing);
     missing
 }
 
 /// New flights, and kept flights on another day.
-fn flights(booking: &Booking, call: &Call, terms: &Terms, missing: &mut Vec<String>) {
+fn flights(booking: &Booking, call: &Call, terms: &Terms, conversation: &str, missing: &mut Vec<String>) {
     let now = proposal::legs(call.arguments.get("flights"));
     for (number, day) in now.difference(&booking.legs) {
         if !terms.flights.contains(number) {
             missing.push(format!("flight {number}"));
-        } else if booking.legs.iter().any(|(kept, _)| kept == number) && !words::names_day(&terms.plain, day) {
+        } else if booking.legs.iter().any(|(kept, _)| kept == number) && !words::names_day(conversation, day) {
             missing.push(format!("{number} on {day}"));
         }
     }
@@ -60,10 +70,16 @@ fn flights(booking: &Booking, call: &Call, terms: &Terms, missing: &mut Vec<Stri
     }
 }
 
-/// Another cabin.
+/// Another cabin than the booking has, or than the proposal gives a flight of the call.
 fn cabin(booking: &Booking, call: &Call, terms: &Terms, missing: &mut Vec<String>) {
-    if let Some(cabin) = call.text("cabin").filter(|cabin| *cabin != booking.cabin && !terms.cabins.contains(*cabin)) {
+    let Some(cabin) = call.text("cabin") else { return };
+    if cabin != booking.cabin && !terms.cabins.contains(cabin) {
         missing.push(format!("cabin {cabin}"));
+    }
+    for (number, _) in proposal::legs(call.arguments.get("flights")) {
+        if let Some(other) = words::cabin_of(&terms.plain, &number).filter(|other| *other != cabin) {
+            missing.push(format!("{number} in {cabin} (listed: {other})"));
+        }
     }
 }
 
@@ -85,20 +101,18 @@ fn total(call: &Call, terms: &Terms, missing: &mut Vec<String>) {
 }
 
 /// More bags, and that they cost something.
-fn bags(booking: &Booking, call: &Call, terms: &Terms, said: &[String], missing: &mut Vec<String>) {
+fn bags(booking: &Booking, call: &Call, proposal: &Proposal, said: &[String], missing: &mut Vec<String>) {
+    let speaks = |line: &&str| words::words(line).any(|word| word.starts_with("bag") || word.starts_with("luggage"));
+    let lines = || proposal.terms.plain.lines();
     let number = |name: &str| call.arguments.get(name).and_then(Value::as_u64).unwrap_or_default();
     let all = number("total_baggages");
-    let listed: BTreeSet<u64> = terms
-        .plain
-        .lines()
-        .chain(said.last().map(String::as_str))
-        .filter(|line| words::words(line).any(|word| word.starts_with("bag") || word.starts_with("luggage")))
-        .flat_map(words::counts)
-        .collect();
+    let answer = said.last().map(String::as_str);
+    let listed: BTreeSet<u64> = lines().chain(answer).filter(speaks).flat_map(words::counts).collect();
+    let priced = !proposal.own_amounts.is_empty() || lines().filter(speaks).any(|line| line.contains('$'));
     if !listed.contains(&all) && !listed.contains(&all.saturating_sub(booking.bags)) {
         missing.push(format!("{all} bags"));
     }
-    if number("nonfree_baggages") > booking.paid_bags && terms.amounts.is_empty() {
+    if number("nonfree_baggages") > booking.paid_bags && !priced {
         missing.push("price of the bags".to_owned());
     }
 }
@@ -131,14 +145,15 @@ fn payment(proposal: &Proposal, call: &Call, said: &[String], missing: &mut Vec<
     }
 }
 
-/// What differs from the earlier calls of the same tool on the same reservation under the same proposal, and is
-/// neither listed nor named by the customer: one consent covers one set of arguments.
-pub fn changed(earlier: &[Earlier], call: &Call, terms: &Terms, said: &[String]) -> Vec<String> {
+/// What differs from the earlier calls of the same tool on the same reservation that the same proposal covers, and
+/// is neither listed nor named by the customer: one consent covers one set of arguments.
+pub fn changed(earlier: &[Earlier], call: &Call, terms: &Terms, around: &Circumstances<'_>) -> Vec<String> {
     let same = |old: &&Earlier| {
         old.call.tool == call.tool && old.call.text("reservation_id") == call.text("reservation_id")
     };
-    let Some(old) = earlier.iter().rev().find(same) else { return Vec::new() };
-    if old.call.arguments == call.arguments {
+    let before: Vec<&Earlier> = earlier.iter().filter(same).collect();
+    let Some(old) = before.last() else { return Vec::new() };
+    if before.iter().any(|old| old.call.arguments == call.arguments) {
         return Vec::new();
     }
     let before: BTreeSet<String> = old.call.arguments.iter().flat_map(|(name, value)| leaves(name, value)).collect();
@@ -148,12 +163,15 @@ pub fn changed(earlier: &[Earlier], call: &Call, terms: &Terms, said: &[String])
         return vec!["other arguments than in the first attempt".to_owned()];
     }
     let listed = |leaf: &str| {
-        let (_, value) = leaf.split_once('=').unwrap_or(("", leaf));
-        let value = words::plain(value);
+        let (name, value) = leaf.split_once('=').unwrap_or(("", leaf));
+        let mut names = vec![words::plain(value)];
+        if name == "payment_id" {
+            names.extend(around.known.payments.get(value).into_iter().flatten().cloned());
+        }
         let amount = value.parse::<u64>().ok().and_then(|whole| whole.checked_mul(100));
+        let said = |name: &String| terms.plain.contains(name) || around.said.iter().any(|said| said.contains(name));
         amount.is_some_and(|cents| terms.amounts.contains(&cents))
-            || (value.len() > 2
-                && (terms.plain.contains(&value) || said.iter().any(|words| words.contains(&value))))
+            || names.iter().any(|name| name.len() > 2 && said(name))
     };
     new.into_iter().filter(|leaf| !listed(leaf)).map(|leaf| format!("{leaf} (new in this attempt)")).collect()
 }
@@ -203,7 +221,9 @@ mod tests {
         known.learn(run.messages.get(2).and_then(|message| message.call.as_ref()).ok_or("no read")?);
         let proposal = proposal::read(&run, 4, &known, &[]).ok_or("no proposal")?;
         let call = run.messages.get(6).and_then(|message| message.call.as_ref()).ok_or("no call")?;
-        Ok(missing(&proposal, call, &known, &[words::plain(answer)]))
+        let said = [words::plain(answer)];
+        let conversation = words::plain(&format!("{text} {answer}"));
+        Ok(missing(&proposal, call, &Circumstances { known: &known, said: &said, conversation: &conversation }))
     }
 
     fn change(cabin: &str, legs: &[(&str, &str)], payment: &str) -> String {
@@ -232,6 +252,16 @@ mod tests {
         assert_eq!(under(text, "Yes", &change("economy", &legs, "x"))?, ["HAT001 on 2024-05-21"]);
         let legs = [("HAT001", "2024-05-20")];
         assert_eq!(under(text, "Yes", &change("economy", &legs, "x"))?, ["dropping HAT002"]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_cabin_for_one_flight_is_not_one_for_all() -> Result<(), String> {
+        let text = "ABC123: HAT001 in business class, HAT002 in economy class. Would you like to proceed?";
+        let one_line = text.replace(", HAT002", ".\nHAT002");
+        let legs = [("HAT001", "2024-05-20"), ("HAT002", "2024-05-25")];
+        let found = under(&one_line, "Yes", &change("business", &legs, "x"))?;
+        assert_eq!(found, ["HAT002 in business (listed: economy)"]);
         Ok(())
     }
 
@@ -284,11 +314,15 @@ mod tests {
         let [first, second] = calls.as_slice() else { return Err("two calls".to_owned()) };
         let earlier = [Earlier { call: (*first).clone(), succeeded: false }];
         let mut terms = Terms::default();
-        let found = changed(&earlier, second, &terms, &[]);
+        let mut known = Known::default();
+        let around = Circumstances { known: &known, said: &[], conversation: "" };
+        let found = changed(&earlier, second, &terms, &around);
         assert_eq!(found, ["payment_id=gift_card_2 (new in this attempt)"]);
-        assert!(changed(&earlier, first, &terms, &[]).is_empty());
-        terms.plain = "or gift_card_2".to_owned();
-        assert!(changed(&earlier, second, &terms, &[]).is_empty());
+        assert!(changed(&earlier, first, &terms, &around).is_empty());
+        terms.plain = "or the one with $200".to_owned();
+        known.payments.insert("gift_card_2".to_owned(), vec!["$200".to_owned()]);
+        let around = Circumstances { known: &known, said: &[], conversation: "" };
+        assert!(changed(&earlier, second, &terms, &around).is_empty());
         Ok(())
     }
 }

@@ -27,6 +27,10 @@ pub struct Known {
     pub bookings: BTreeMap<String, Booking>,
     /// All reservation ids seen.
     pub ids: BTreeSet<String>,
+    /// The reservation that a tool spoke of last.
+    pub last: Option<String>,
+    /// By id of a payment method: how people call it (its number, its last four digits, its balance).
+    pub payments: BTreeMap<String, Vec<String>>,
 }
 
 /// Legs of a `flights` member.
@@ -59,16 +63,25 @@ impl Known {
         let Ok(Value::Object(answer)) = serde_json::from_str::<Value>(answer) else { return };
         let listed = answer.get("reservations").and_then(Value::as_array).into_iter().flatten();
         self.ids.extend(listed.filter_map(Value::as_str).map(str::to_owned));
+        for (id, method) in answer.get("payment_methods").and_then(Value::as_object).into_iter().flatten() {
+            let number = id.rsplit('_').next().map(str::to_owned);
+            let last_four = method.get("last_four").and_then(Value::as_str).map(str::to_owned);
+            let balance = method.get("amount").map(|amount| format!("${amount}"));
+            self.payments.insert(id.clone(), [number, last_four, balance].into_iter().flatten().collect());
+        }
         let Some(id) = answer.get("reservation_id").and_then(Value::as_str) else { return };
         let number = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or_default();
+        // The answer to a change of flights still shows the cabin from before it: the call is right.
+        let cabin = call.text("cabin").or_else(|| answer.get("cabin")?.as_str());
         let booking = Booking {
-            cabin: answer.get("cabin").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            cabin: cabin.unwrap_or_default().to_owned(),
             legs: legs(answer.get("flights")),
             passengers: passengers(answer.get("passengers")),
             bags: number("total_baggages"),
             paid_bags: number("nonfree_baggages"),
         };
         self.ids.insert(id.to_owned());
+        self.last = Some(id.to_owned());
         self.bookings.insert(id.to_owned(), booking);
     }
 }
@@ -80,7 +93,8 @@ pub struct Terms {
     pub plain: String,
     /// Flight numbers.
     pub flights: BTreeSet<String>,
-    /// Reservation ids; where the text names none, those last named in the conversation.
+    /// Reservation ids; where the text names none, those last named in the conversation, or else the one that a
+    /// tool spoke of last.
     pub reservations: BTreeSet<String>,
     /// Amounts in cents. An amendment that names any replaces those of the proposal before.
     pub amounts: BTreeSet<u64>,
@@ -99,6 +113,8 @@ pub struct Proposal {
     pub own_actions: BTreeSet<&'static str>,
     /// The kinds of payment that its own words name.
     pub payments: BTreeSet<&'static str>,
+    /// The amounts that its own words name, in cents.
+    pub own_amounts: BTreeSet<u64>,
     /// What it lists.
     pub terms: Terms,
     /// Index of the message of the proposal that it amends.
@@ -158,17 +174,19 @@ pub fn read(run: &Run, at: usize, known: &Known, before: &[(Proposal, bool)]) ->
     let amounts = words::amounts(&text);
     let cabins = words::cabins(&plain);
     let own_actions = words::actions(&plain);
-    let listed = !(flights.is_empty() && reservations.is_empty() && amounts.is_empty() && cabins.is_empty());
+    let payments = words::payments(&plain);
+    let listed = !(flights.is_empty() && reservations.is_empty() && amounts.is_empty() && cabins.is_empty())
+        || !payments.is_empty();
     let open = before.last().filter(|(_, open)| *open).map(|(proposal, _)| proposal);
     let amended = open.filter(|_| flights.is_empty() && reservations.is_empty());
     if !listed && amended.is_none() && !own_actions.contains("update_reservation_baggages") {
         return None;
     }
     if reservations.is_empty() {
-        reservations = amended.map_or_else(|| last_named(run, at, known), |old| old.terms.reservations.clone());
+        reservations = last_named(run, at, known);
     }
+    let own_amounts = amounts.clone();
     let mut terms = Terms { plain, flights, reservations, amounts, cabins };
-    let payments = words::payments(&terms.plain);
     let mut actions = own_actions.clone();
     if let Some(old) = amended {
         actions.extend(&old.actions);
@@ -179,10 +197,12 @@ pub fn read(run: &Run, at: usize, known: &Known, before: &[(Proposal, bool)]) ->
         terms.cabins.extend(&old.terms.cabins);
         terms.plain = format!("{}\n{}", old.terms.plain, terms.plain);
     }
-    Some(Proposal { at, actions, own_actions, payments, terms, amends: amended.map(|old| old.at) })
+    let amends = amended.map(|old| old.at);
+    Some(Proposal { at, actions, own_actions, payments, own_amounts, terms, amends })
 }
 
-/// The reservation ids in the last message of the conversation before `at` that names any.
+/// The reservation ids in the last message of the conversation before `at` that names any; when nobody has named
+/// one, the reservation that a tool spoke of last.
 fn last_named(run: &Run, at: usize, known: &Known) -> BTreeSet<String> {
     (0..at)
         .rev()
@@ -192,7 +212,7 @@ fn last_named(run: &Run, at: usize, known: &Known) -> BTreeSet<String> {
         })
         .map(|index| words::reservations(&run.text(index).replace(['*', '`'], ""), &known.ids))
         .find(|ids| !ids.is_empty())
-        .unwrap_or_default()
+        .unwrap_or_else(|| known.last.iter().cloned().collect())
 }
 
 #[cfg(test)]

@@ -41,16 +41,35 @@ pub fn has_any(text: &str, phrases: &[&str]) -> bool {
     phrases.iter().any(|phrase| text.contains(phrase))
 }
 
-/// The flight numbers: two or three capital letters and three digits, such as `HAT136`.
+/// The flight numbers of this airline: `HAT` and three digits.
 pub fn flights(text: &str) -> BTreeSet<String> {
-    words(text).filter(|word| is_flight(word)).map(str::to_owned).collect()
+    words(text).filter(|word| is_flight(word)).map(str::to_uppercase).collect()
 }
 
 fn is_flight(word: &str) -> bool {
-    let letters = word.len().saturating_sub(3);
-    matches!(letters, 2 | 3)
-        && word.chars().take(letters).all(|letter| letter.is_ascii_uppercase())
-        && word.chars().skip(letters).all(|digit| digit.is_ascii_digit())
+    word.len() == 6
+        && word.get(..3).is_some_and(|airline| airline.eq_ignore_ascii_case("hat"))
+        && word.chars().skip(3).all(|digit| digit.is_ascii_digit())
+}
+
+/// The cabin in which a plain text puts a flight: the only one named on the flight's line or, where that names
+/// none, on the lines below it up to a blank one or one with a flight number. The last such place counts.
+pub fn cabin_of(plain: &str, flight: &str) -> Option<&'static str> {
+    let lines: Vec<&str> = plain.lines().collect();
+    let mut found = None;
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| flights(line).contains(flight)) {
+        let mut named = cabins(line);
+        if named.is_empty() {
+            let below = lines.iter().skip(at.saturating_add(1));
+            let block = below.take_while(|line| !line.trim().is_empty() && flights(line).is_empty());
+            named = block.flat_map(|line| cabins(line)).collect();
+        }
+        let mut named = named.into_iter();
+        if let (Some(only), None) = (named.next(), named.next()) {
+            found = Some(only);
+        }
+    }
+    found
 }
 
 /// The reservation ids: six capital letters and digits, with at least one of each, or an id that is known already.
@@ -203,6 +222,15 @@ mod tests {
         assert!(names_day(&plain(text), "2024-05-27"));
         assert!(!names_day(&plain(text), "2024-05-28"));
         assert_eq!(counts("add two bags, 12 in all, a suitcase"), BTreeSet::from([1, 2, 12]));
+    }
+
+    #[test]
+    fn reads_the_cabin_of_each_flight() {
+        let text = "- out: business class on hat072\n- back: hat278\n  - cabin: economy\n\n- hat279: economy or business";
+        assert_eq!(cabin_of(text, "HAT072"), Some("business"));
+        assert_eq!(cabin_of(text, "HAT278"), Some("economy"));
+        assert_eq!(cabin_of(text, "HAT279"), None);
+        assert_eq!(cabin_of(text, "HAT280"), None);
     }
 
     #[test]
