@@ -5,4 +5,5 @@
 pub mod event;
 pub mod judge;
 pub mod json;
+pub mod keyring;
 pub mod ledger;

@@ -29,13 +29,22 @@ pub struct Known {
     pub ids: BTreeSet<String>,
     /// The reservation that a tool spoke of last.
     pub last: Option<String>,
+    /// The cabin that a confirmed change asked for, by reservation id.
+    pub asked_cabins: BTreeMap<String, String>,
+    /// Last four digits of the customer's cards, by id of the payment method.
+    pub cards: BTreeMap<String, String>,
     /// By id of a payment method: how people call it (its number, its last four digits, its balance).
     pub payments: BTreeMap<String, Vec<String>>,
 }
 
 /// Legs of a `flights` member.
 pub fn legs(value: Option<&Value>) -> BTreeSet<(String, String)> {
-    let text = |leg: &Value, name: &str| leg.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |leg: &Value, name: &str| {
+        leg.get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     value
         .and_then(Value::as_array)
         .into_iter()
@@ -46,7 +55,12 @@ pub fn legs(value: Option<&Value>) -> BTreeSet<(String, String)> {
 
 /// Full names of a `passengers` member.
 pub fn passengers(value: Option<&Value>) -> BTreeSet<String> {
-    let text = |who: &Value, name: &str| who.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |who: &Value, name: &str| {
+        who.get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     value
         .and_then(Value::as_array)
         .into_iter()
@@ -58,21 +72,49 @@ pub fn passengers(value: Option<&Value>) -> BTreeSet<String> {
 impl Known {
     /// Takes in a call and its answer.
     pub fn learn(&mut self, call: &Call) {
-        self.ids.extend(call.text("reservation_id").map(str::to_owned));
+        self.ids
+            .extend(call.text("reservation_id").map(str::to_owned));
         let answer = call.answer.as_ref().map_or("", |(_, text)| text.as_str());
-        let Ok(Value::Object(answer)) = serde_json::from_str::<Value>(answer) else { return };
-        let listed = answer.get("reservations").and_then(Value::as_array).into_iter().flatten();
-        self.ids.extend(listed.filter_map(Value::as_str).map(str::to_owned));
-        for (id, method) in answer.get("payment_methods").and_then(Value::as_object).into_iter().flatten() {
+        let Ok(Value::Object(answer)) = serde_json::from_str::<Value>(answer) else {
+            return;
+        };
+        let listed = answer
+            .get("reservations")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        self.ids
+            .extend(listed.filter_map(Value::as_str).map(str::to_owned));
+        for (id, method) in answer
+            .get("payment_methods")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
             let number = id.rsplit('_').next().map(str::to_owned);
-            let last_four = method.get("last_four").and_then(Value::as_str).map(str::to_owned);
+            let last_four = method
+                .get("last_four")
+                .and_then(Value::as_str)
+                .map(str::to_owned);
+            if let Some(digits) = &last_four {
+                self.cards.insert(id.clone(), digits.clone());
+            }
             let balance = method.get("amount").map(|amount| format!("${amount}"));
-            self.payments.insert(id.clone(), [number, last_four, balance].into_iter().flatten().collect());
+            self.payments.insert(
+                id.clone(),
+                [number, last_four, balance].into_iter().flatten().collect(),
+            );
         }
-        let Some(id) = answer.get("reservation_id").and_then(Value::as_str) else { return };
+        let Some(id) = answer.get("reservation_id").and_then(Value::as_str) else {
+            return;
+        };
         let number = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or_default();
-        // The answer to a change of flights still shows the cabin from before it: the call is right.
-        let cabin = call.text("cabin").or_else(|| answer.get("cabin")?.as_str());
+        // The tools go on showing the cabin from before a change that they confirmed: what was asked for counts.
+        if let Some(asked) = call.text("cabin") {
+            self.asked_cabins.insert(id.to_owned(), asked.to_owned());
+        }
+        let asked = self.asked_cabins.get(id).map(String::as_str);
+        let cabin = asked.or_else(|| answer.get("cabin")?.as_str());
         let booking = Booking {
             cabin: cabin.unwrap_or_default().to_owned(),
             legs: legs(answer.get("flights")),
@@ -109,10 +151,10 @@ pub struct Proposal {
     pub at: usize,
     /// The tools that its words, or those of the proposal that it amends, speak of.
     pub actions: BTreeSet<&'static str>,
-    /// The tools that its own words speak of.
-    pub own_actions: BTreeSet<&'static str>,
     /// The kinds of payment that its own words name.
     pub payments: BTreeSet<&'static str>,
+    /// The cards that its own words name by their last four digits.
+    pub cards: BTreeSet<String>,
     /// The amounts that its own words name, in cents.
     pub own_amounts: BTreeSet<u64>,
     /// What it lists.
@@ -123,39 +165,81 @@ pub struct Proposal {
 
 /// Whether a plain sentence asks for a go-ahead: a question that can be answered with yes or no.
 pub fn asks_go_ahead(sentence: &str) -> bool {
-    const OTHER_QUESTIONS: [&str; 9] = [
-        "transfer", "human agent", "one of", "any of", "or would you", "or should i", "option number",
-        "reservation you", "if there are",
+    const OTHER_QUESTIONS: [&str; 10] = [
+        "transfer",
+        "human agent",
+        "one of",
+        "any of",
+        "any specific",
+        "or would you",
+        "or should i",
+        "option number",
+        "reservation you",
+        "if there are",
     ];
     const LEADS: [&str; 6] = [
-        "would you like to ", "would you like me to ", "you'd like to ", "you'd like me to ", "do you want to ",
+        "would you like to ",
+        "would you like me to ",
+        "you'd like to ",
+        "you'd like me to ",
+        "do you want to ",
         "do you want me to ",
     ];
-    const VERBS: [&str; 9] =
-        ["proceed", "go ahead", "use ", "book ", "cancel ", "change ", "upgrade ", "downgrade ", "try "];
+    const VERBS: [&str; 9] = [
+        "proceed",
+        "go ahead",
+        "use ",
+        "book ",
+        "cancel ",
+        "change ",
+        "upgrade ",
+        "downgrade ",
+        "try ",
+    ];
     const AFTER_CONFIRM: [&str; 9] = [
-        "if you", "if this", "if that", "if everything", "that you", "with a \"", "by ", "to proceed", "these ",
+        "if you",
+        "if this",
+        "if that",
+        "if everything",
+        "that you",
+        "with a \"",
+        "by ",
+        "to proceed",
+        "these ",
     ];
     if words::has_any(sentence, &OTHER_QUESTIONS) {
         return false;
     }
     let sentence = sentence.replace("you would like", "you'd like");
-    let open = |before: &str| ["which", "what", "how", "when"].into_iter().any(|word| words::has_word(before, word));
+    let open = |before: &str| {
+        ["which", "what", "how", "when"]
+            .into_iter()
+            .any(|word| words::has_word(before, word))
+    };
     let asked = LEADS.into_iter().any(|lead| {
         sentence.match_indices(lead).any(|(at, _)| {
             let before = sentence.get(..at).unwrap_or_default();
-            let after = sentence.get(at.saturating_add(lead.len())..).unwrap_or_default();
-            let own = lead.starts_with("you'd") && !["if ", "that "].into_iter().any(|word| before.ends_with(word));
+            let after = sentence
+                .get(at.saturating_add(lead.len())..)
+                .unwrap_or_default();
+            let own = lead.starts_with("you'd")
+                && !["if ", "that "]
+                    .into_iter()
+                    .any(|word| before.ends_with(word));
             !own && !open(before) && VERBS.into_iter().any(|verb| after.starts_with(verb))
         })
     });
     asked
-        || sentence.split_once("please confirm").is_some_and(|(_, after)| {
-            let after = after.trim_start();
-            after.is_empty()
-                || after.starts_with(['.', ',', '!'])
-                || AFTER_CONFIRM.into_iter().any(|start| after.starts_with(start))
-        })
+        || sentence
+            .split_once("please confirm")
+            .is_some_and(|(_, after)| {
+                let after = after.trim_start();
+                after.is_empty()
+                    || after.starts_with(['.', ',', '!'])
+                    || AFTER_CONFIRM
+                        .into_iter()
+                        .any(|start| after.starts_with(start))
+            })
 }
 
 /// Reads the message at `at` as a proposal, when it is one. `before` are the earlier proposals with a flag that
@@ -173,21 +257,35 @@ pub fn read(run: &Run, at: usize, known: &Known, before: &[(Proposal, bool)]) ->
     let mut reservations = words::reservations(&text, &known.ids);
     let amounts = words::amounts(&text);
     let cabins = words::cabins(&plain);
-    let own_actions = words::actions(&plain);
+    let mut actions = words::actions(&plain);
     let payments = words::payments(&plain);
-    let listed = !(flights.is_empty() && reservations.is_empty() && amounts.is_empty() && cabins.is_empty())
-        || !payments.is_empty();
-    let open = before.last().filter(|(_, open)| *open).map(|(proposal, _)| proposal);
+    let none = [
+        flights.is_empty(),
+        reservations.is_empty(),
+        amounts.is_empty(),
+        cabins.is_empty(),
+    ];
+    let listed = !payments.is_empty() || none.contains(&false);
+    let open = before
+        .last()
+        .filter(|(_, open)| *open)
+        .map(|(proposal, _)| proposal);
     let amended = open.filter(|_| flights.is_empty() && reservations.is_empty());
-    if !listed && amended.is_none() && !own_actions.contains("update_reservation_baggages") {
+    if !listed && amended.is_none() && !actions.contains("update_reservation_baggages") {
         return None;
     }
     if reservations.is_empty() {
         reservations = last_named(run, at, known);
     }
     let own_amounts = amounts.clone();
-    let mut terms = Terms { plain, flights, reservations, amounts, cabins };
-    let mut actions = own_actions.clone();
+    let cards = words::cards(&plain);
+    let mut terms = Terms {
+        plain,
+        flights,
+        reservations,
+        amounts,
+        cabins,
+    };
     if let Some(old) = amended {
         actions.extend(&old.actions);
         terms.flights.extend(old.terms.flights.iter().cloned());
@@ -198,7 +296,15 @@ pub fn read(run: &Run, at: usize, known: &Known, before: &[(Proposal, bool)]) ->
         terms.plain = format!("{}\n{}", old.terms.plain, terms.plain);
     }
     let amends = amended.map(|old| old.at);
-    Some(Proposal { at, actions, own_actions, payments, own_amounts, terms, amends })
+    Some(Proposal {
+        at,
+        actions,
+        payments,
+        cards,
+        own_amounts,
+        terms,
+        amends,
+    })
 }
 
 /// The reservation ids in the last message of the conversation before `at` that names any; when nobody has named
@@ -207,7 +313,10 @@ fn last_named(run: &Run, at: usize, known: &Known) -> BTreeSet<String> {
     (0..at)
         .rev()
         .filter(|index| {
-            let customer = run.messages.get(*index).is_some_and(|message| message.role == Role::User);
+            let customer = run
+                .messages
+                .get(*index)
+                .is_some_and(|message| message.role == Role::User);
             customer || run.is_shown(*index)
         })
         .map(|index| words::reservations(&run.text(index).replace(['*', '`'], ""), &known.ids))
@@ -251,9 +360,15 @@ mod tests {
     fn an_amendment_takes_over_flights_and_replaces_amounts() -> Result<(), String> {
         let run = sample::run(&[
             ("user", "Book it"),
-            ("assistant", "Book HAT136 in economy for $255. Please confirm if you'd like to proceed."),
+            (
+                "assistant",
+                "Book HAT136 in economy for $255. Please confirm if you'd like to proceed.",
+            ),
             ("user", "Is that all?"),
-            ("assistant", "The total is $305. Please confirm if you would like to proceed with this payment."),
+            (
+                "assistant",
+                "The total is $305. Please confirm if you would like to proceed with this payment.",
+            ),
         ])?;
         let known = Known::default();
         let first = read(&run, 2, &known, &[]).ok_or("no first proposal")?;
@@ -272,7 +387,10 @@ mod tests {
     fn a_list_of_options_is_no_proposal() -> Result<(), String> {
         let run = sample::run(&[
             ("user", "Book it"),
-            ("assistant", "1. HAT136, $152\n2. HAT218, $158\nPlease let me know which option you would like to book."),
+            (
+                "assistant",
+                "1. HAT136, $152\n2. HAT218, $158\nPlease let me know which option you would like to book.",
+            ),
         ])?;
         assert!(read(&run, 2, &Known::default(), &[]).is_none());
         Ok(())
@@ -282,10 +400,16 @@ mod tests {
     fn takes_the_reservation_last_named() -> Result<(), String> {
         let run = sample::run(&[
             ("user", "It is OBUT9V"),
-            ("assistant", "Upgrade to business for $600. Would you like to proceed?"),
+            (
+                "assistant",
+                "Upgrade to business for $600. Would you like to proceed?",
+            ),
         ])?;
         let found = read(&run, 2, &Known::default(), &[]).ok_or("no proposal")?;
-        assert_eq!(found.terms.reservations, BTreeSet::from(["OBUT9V".to_owned()]));
+        assert_eq!(
+            found.terms.reservations,
+            BTreeSet::from(["OBUT9V".to_owned()])
+        );
         Ok(())
     }
 }

@@ -68,7 +68,7 @@ pub enum Role {
 /// A call of a tool, with its answer.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The call's id in the transcript. Ids repeat between runs, not within one.
+    /// The call's id in the transcript. The model repeats ids, even within a run: the id does not name the call.
     pub id: String,
     /// Name of the tool.
     pub tool: String,
@@ -96,7 +96,9 @@ impl Call {
 
     /// Whether the tool answered, and not with an error.
     pub fn succeeded(&self) -> bool {
-        self.answer.as_ref().is_some_and(|(_, text)| !text.starts_with("Error"))
+        self.answer
+            .as_ref()
+            .is_some_and(|(_, text)| !text.starts_with("Error"))
     }
 
     /// A text argument.
@@ -137,21 +139,27 @@ impl Run {
 
     /// The text of a message; empty when there is no such message.
     pub fn text(&self, index: usize) -> &str {
-        self.messages.get(index).map_or("", |message| message.text.as_str())
+        self.messages
+            .get(index)
+            .map_or("", |message| message.text.as_str())
     }
 
     /// Whether the message at `index` was put to the customer: words of the agent, without a call.
     pub fn is_shown(&self, index: usize) -> bool {
         self.messages.get(index).is_some_and(|message| {
-            message.role == Role::Assistant && message.call.is_none() && !message.text.trim().is_empty()
+            message.role == Role::Assistant
+                && message.call.is_none()
+                && !message.text.trim().is_empty()
         })
     }
 
     /// Index of the last message of the customer before `index`.
     pub fn customer_before(&self, index: usize) -> Option<usize> {
-        (0..index.min(self.messages.len()))
-            .rev()
-            .find(|at| self.messages.get(*at).is_some_and(|message| message.role == Role::User))
+        (0..index.min(self.messages.len())).rev().find(|at| {
+            self.messages
+                .get(*at)
+                .is_some_and(|message| message.role == Role::User)
+        })
     }
 }
 
@@ -189,7 +197,10 @@ pub fn read(text: &str) -> Result<Vec<Run>, TranscriptError> {
         .filter(|(_, line)| !line.trim().is_empty())
         .map(|(number, line)| {
             serde_json::from_str(line)
-                .map_err(|cause| TranscriptError::Line { line: number.saturating_add(1), cause })
+                .map_err(|cause| TranscriptError::Line {
+                    line: number.saturating_add(1),
+                    cause,
+                })
                 .and_then(run)
         })
         .collect()
@@ -215,21 +226,43 @@ fn run(raw: RawRun) -> Result<Run, TranscriptError> {
             closed_by_customer = true;
             text = text.replace(STOP, "").trim().to_owned();
         }
-        let call = match message.tool_calls.and_then(|calls| calls.into_iter().next()) {
+        let call = match message
+            .tool_calls
+            .and_then(|calls| calls.into_iter().next())
+        {
             None => None,
             Some(raw) => {
-                let arguments = serde_json::from_str(&raw.function.arguments)
-                    .map_err(|_| TranscriptError::Arguments { run: name.clone(), message: index })?;
+                let arguments = serde_json::from_str(&raw.function.arguments).map_err(|_| {
+                    TranscriptError::Arguments {
+                        run: name.clone(),
+                        message: index,
+                    }
+                })?;
+                // Ids repeat: the answer is the next one with this id.
                 let answer = answers
                     .iter()
                     .find(|(at, id, _)| *at > index && *id == raw.id)
                     .map(|(at, _, text)| (*at, text.clone()));
-                Some(Call { id: raw.id, tool: raw.function.name, arguments, answer })
+                Some(Call {
+                    id: raw.id,
+                    tool: raw.function.name,
+                    arguments,
+                    answer,
+                })
             }
         };
-        messages.push(Message { role: message.role, text, call });
+        messages.push(Message {
+            role: message.role,
+            text,
+            call,
+        });
     }
-    Ok(Run { task: raw.task_id, trial: raw.trial, messages, closed_by_customer })
+    Ok(Run {
+        task: raw.task_id,
+        trial: raw.trial,
+        messages,
+        closed_by_customer,
+    })
 }
 
 /// Conversations for the tests of the other modules.
@@ -240,7 +273,8 @@ pub mod sample {
 
     /// A run from (role, words) pairs; a call is ("call", "tool {arguments} => answer").
     pub fn run(lines: &[(&str, &str)]) -> Result<Run, String> {
-        let mut messages: Vec<Value> = vec![json!({"role": "system", "content": "You must list and confirm."})];
+        let mut messages: Vec<Value> =
+            vec![json!({"role": "system", "content": "You must list and confirm."})];
         for (role, words) in lines {
             if *role != "call" {
                 messages.push(json!({"role": role, "content": words}));
@@ -252,7 +286,8 @@ pub mod sample {
             let function = json!({"name": tool, "arguments": arguments});
             messages.push(json!({"role": "assistant", "content": null,
                 "tool_calls": [{"id": id, "function": function}]}));
-            messages.push(json!({"role": "tool", "tool_call_id": id, "name": tool, "content": answer}));
+            messages
+                .push(json!({"role": "tool", "tool_call_id": id, "name": tool, "content": answer}));
         }
         let line = json!({"task_id": 7, "trial": 1, "reward": 0.0, "traj": messages}).to_string();
         let mut runs = read(&line).map_err(|error| error.to_string())?;
@@ -268,11 +303,21 @@ mod tests {
     fn pairs_calls_with_their_answers() -> Result<(), String> {
         let run = sample::run(&[
             ("user", "Cancel ABC123"),
-            ("call", "cancel_reservation {\"reservation_id\":\"ABC123\"} => Error: no such reservation"),
+            (
+                "call",
+                "cancel_reservation {\"reservation_id\":\"ABC123\"} => Error: no such reservation",
+            ),
             ("user", "Bye ###STOP###"),
         ])?;
-        let call = run.messages.get(2).and_then(|message| message.call.clone()).ok_or("no call")?;
-        assert_eq!(call.answer, Some((3, "Error: no such reservation".to_owned())));
+        let call = run
+            .messages
+            .get(2)
+            .and_then(|message| message.call.clone())
+            .ok_or("no call")?;
+        assert_eq!(
+            call.answer,
+            Some((3, "Error: no such reservation".to_owned()))
+        );
         assert!(call.changes_booking() && !call.succeeded() && !call.reads());
         assert_eq!(call.text("reservation_id"), Some("ABC123"));
         assert_eq!(run.text(4), "Bye");

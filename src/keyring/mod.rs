@@ -1,0 +1,117 @@
+//! Secrets: signing keys, the id key, the slots that content is encrypted under.
+//!
+//! The keyring lies in a folder of its own, outside the ledger's database and its backups: content that was erased
+//! must not come back with a restored database. Everything in it is readable by its owner only.
+
+mod files;
+mod idkey;
+mod seal;
+mod signing;
+mod slots;
+
+use std::path::{Path, PathBuf};
+
+pub use files::{create_private_dir, read_private, sync_dir, write_new_private};
+pub use idkey::{IdKey, Sameness};
+pub use seal::{SealError, Sealed, open, seal};
+pub use signing::{read_signing_key, signing_key_from_pem, signing_key_to_pem};
+pub use slots::{SLOT_LEN, Secret, SlotId, Slots};
+
+use crate::ledger::note::NoteSigner;
+
+/// Why the keyring cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The file system said no.
+    #[error("{what} {path}: {source}")]
+    Io {
+        /// What was tried, as a beginning of a sentence.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{path} {what}")]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        what: String,
+    },
+    /// The operating system gave no random bytes.
+    #[error("the operating system gives no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+impl KeyringError {
+    fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { what, path: path.to_owned(), source }
+    }
+}
+
+/// Fills an array with random bytes from the operating system.
+///
+/// # Errors
+/// When it gives none.
+pub fn random<const N: usize>() -> Result<[u8; N], KeyringError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(KeyringError::Random)?;
+    Ok(bytes)
+}
+
+/// The secrets of one ledger.
+#[derive(Debug)]
+pub struct Keyring {
+    /// Signs checkpoints.
+    pub checkpoint: NoteSigner,
+    /// Signs reports.
+    pub report: NoteSigner,
+    /// Makes identities and blind indexes.
+    pub id: IdKey,
+    /// What content is encrypted under.
+    pub slots: Slots,
+}
+
+/// Name of the report key, made from the origin: a key of its own for a purpose of its own.
+#[must_use]
+pub fn report_key_name(origin: &str) -> String {
+    format!("{origin}/reports")
+}
+
+impl Keyring {
+    /// Makes the keyring of a new ledger in an empty or absent folder.
+    ///
+    /// # Errors
+    /// When files exist already or cannot be written.
+    pub fn create(dir: &Path, origin: &str) -> Result<Self, KeyringError> {
+        create_private_dir(dir)?;
+        for name in ["checkpoint.pem", "report.pem"] {
+            let key = ed25519_dalek::SigningKey::from_bytes(&random()?);
+            write_new_private(&dir.join(name), signing_key_to_pem(&key, &dir.join(name))?.as_bytes())?;
+        }
+        write_new_private(&dir.join("id.key"), IdKey::generate()?.to_text().as_bytes())?;
+        create_private_dir(&dir.join("slots"))?;
+        sync_dir(dir)?;
+        Self::open(dir, origin)
+    }
+
+    /// Opens the keyring of a ledger.
+    ///
+    /// # Errors
+    /// When a file is absent, malformed, or readable by others.
+    pub fn open(dir: &Path, origin: &str) -> Result<Self, KeyringError> {
+        let signer = |file: &str, name: &str| {
+            let path = dir.join(file);
+            NoteSigner::new(name, read_signing_key(&path)?)
+                .ok_or_else(|| KeyringError::Malformed { path, what: format!("cannot sign under the name `{name}`: it is not a key name") })
+        };
+        Ok(Self {
+            checkpoint: signer("checkpoint.pem", origin)?,
+            report: signer("report.pem", &report_key_name(origin))?,
+            id: IdKey::read(&dir.join("id.key"))?,
+            slots: Slots::open(&dir.join("slots"))?,
+        })
+    }
+}
