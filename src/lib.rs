@@ -6,4 +6,5 @@ pub mod event;
 pub mod judge;
 pub mod json;
 pub mod keyring;
+pub mod store;
 pub mod ledger;

@@ -1,0 +1,14 @@
+DROP TABLE report;
+DROP TABLE lookup;
+DROP TABLE type_entry;
+DROP TABLE type_name;
+DROP TABLE trace_entry;
+DROP TABLE case_entry;
+DROP TABLE trace_slot;
+DROP TABLE case_file;
+DROP TABLE commitment;
+DROP TABLE node;
+DROP TABLE identity;
+DROP TABLE entry;
+DROP TABLE head;
+DROP TABLE meta;
