@@ -6,5 +6,6 @@ pub mod event;
 pub mod judge;
 pub mod json;
 pub mod keyring;
+pub mod sequencer;
 pub mod store;
 pub mod ledger;

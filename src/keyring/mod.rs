@@ -17,6 +17,7 @@ pub use seal::{SealError, Sealed, open, seal};
 pub use signing::{read_signing_key, signing_key_from_pem, signing_key_to_pem};
 pub use slots::{SLOT_LEN, Secret, SlotId, Slots};
 
+use crate::ledger::Leaf;
 use crate::ledger::note::NoteSigner;
 
 /// Why the keyring cannot be used.
@@ -114,4 +115,24 @@ impl Keyring {
             slots: Slots::open(&dir.join("slots"))?,
         })
     }
+
+    /// Opens the sealed content of an entry; `None` when its slot was destroyed.
+    ///
+    /// # Errors
+    /// When the slot cannot be read, or the content was altered.
+    pub fn open_content(&self, leaf: &Leaf, slot: [u8; SLOT_LEN], blob: &[u8]) -> Result<Option<Sealed>, OpenContentError> {
+        let Some(secret) = self.slots.secret(SlotId(slot))? else { return Ok(None) };
+        Ok(Some(open(&secret, &leaf.ledger, &leaf.eid, leaf.content.as_ref(), blob)?))
+    }
+}
+
+/// Why an entry's content does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenContentError {
+    /// The keyring cannot be read.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The content was altered.
+    #[error(transparent)]
+    Seal(#[from] SealError),
 }

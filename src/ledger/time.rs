@@ -17,6 +17,9 @@ const MIN: i64 = -62_135_596_800_000_000;
 const MAX: i64 = 253_402_207_200_000_000;
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+
     /// From microseconds since 1970; `None` outside years 0001 to 9999.
     #[must_use]
     pub fn from_micros(micros: i64) -> Option<Self> {
