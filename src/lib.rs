@@ -3,9 +3,9 @@
 //! The rooms and who may know whom: `docs/ARCHITECTURE.md`; a test holds the imports to it.
 
 pub mod event;
-pub mod judge;
 pub mod json;
+pub mod judge;
 pub mod keyring;
+pub mod ledger;
 pub mod sequencer;
 pub mod store;
-pub mod ledger;

@@ -54,16 +54,24 @@ pub(super) fn is_flat(event: &Map<String, Value>) -> bool {
 }
 
 /// The native form of a flat audit event. Members that neither form declares stay in `data`.
-pub(super) fn to_native(event: Map<String, Value>, context: &Context<'_>) -> Result<Map<String, Value>, Vec<Fault>> {
+pub(super) fn to_native(
+    event: Map<String, Value>,
+    context: &Context<'_>,
+) -> Result<Map<String, Value>, Vec<Fault>> {
     let value = Value::Object(event);
     let mut faults = schema::flat_faults(&value);
-    let Value::Object(mut event) = value else { return Err(faults) };
-    let source = event.remove("source").or_else(|| context.only_source.map(|s| json!(s)));
+    let Value::Object(mut event) = value else {
+        return Err(faults);
+    };
+    let source = event
+        .remove("source")
+        .or_else(|| context.only_source.map(|s| json!(s)));
     if source.is_none() {
         faults.push(Fault {
             kind: FaultKind::Schema,
             pointer: "/source".into(),
-            detail: "the token may post for several sources, so say which: add the member `source`".into(),
+            detail: "the token may post for several sources, so say which: add the member `source`"
+                .into(),
         });
     }
     if !faults.is_empty() {
@@ -72,7 +80,13 @@ pub(super) fn to_native(event: Map<String, Value>, context: &Context<'_>) -> Res
     let mut native = Map::new();
     native.insert("type".into(), json!("ai.audit"));
     native.extend(source.map(|s| ("source".to_owned(), s)));
-    for (from, to) in [("audit_event_id", "id"), ("timestamp", "time"), ("request_id", "request_id"), ("trace_id", "trace_id"), ("case_id", "case_id")] {
+    for (from, to) in [
+        ("audit_event_id", "id"),
+        ("timestamp", "time"),
+        ("request_id", "request_id"),
+        ("trace_id", "trace_id"),
+        ("case_id", "case_id"),
+    ] {
         native.extend(event.remove(from).map(|v| (to.to_owned(), v)));
     }
     if let Some(user) = event.remove("user_id") {

@@ -8,8 +8,24 @@ use crate::ledger::{Id16, SpanId, Timestamp, TimestampError};
 
 /// Top-level members that the vocabulary declares.
 pub const COMMON_MEMBERS: &[&str] = &[
-    "id", "source", "type", "time", "case_id", "trace_id", "span_id", "request_id", "run_id", "feature", "actor", "subject",
-    "refs", "recommendation_id", "approval_id", "causes", "sequence", "data",
+    "id",
+    "source",
+    "type",
+    "time",
+    "case_id",
+    "trace_id",
+    "span_id",
+    "request_id",
+    "run_id",
+    "feature",
+    "actor",
+    "subject",
+    "refs",
+    "recommendation_id",
+    "approval_id",
+    "causes",
+    "sequence",
+    "data",
 ];
 
 /// Members whose own members are disclosed one by one.
@@ -70,7 +86,9 @@ impl Event {
     /// # Errors
     /// All faults at once, with pointers from the event's own root.
     pub fn read(value: Value, context: &Context<'_>) -> Result<Self, Vec<Fault>> {
-        let Value::Object(map) = value else { return Err(vec![fault("", "an event is a JSON object")]) };
+        let Value::Object(map) = value else {
+            return Err(vec![fault("", "an event is a JSON object")]);
+        };
         let mut faults: Vec<Fault> = reserved(&map);
         let is_flat = flat::is_flat(&map);
         let map = if is_flat {
@@ -81,7 +99,11 @@ impl Event {
         } else {
             map
         };
-        let kind = map.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let kind = map
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         let value = Value::Object(map);
         match &kind[..] {
             "" => {}
@@ -93,34 +115,52 @@ impl Event {
             _ => {}
         }
         faults.extend(schema::faults(&kind, &value));
-        let Value::Object(map) = value else { return Err(faults) };
+        let Value::Object(map) = value else {
+            return Err(faults);
+        };
         let text = |name: &str| map.get(name).and_then(Value::as_str).map(str::to_owned);
         let occurred = match text("time").map(|t| Timestamp::parse_rfc3339(&t)) {
             Some(Ok(time)) => Some(time),
             Some(Err(e)) => {
-                faults.push(fault(if is_flat { "/timestamp" } else { "/time" }, &e.to_string()));
+                faults.push(fault(
+                    if is_flat { "/timestamp" } else { "/time" },
+                    &e.to_string(),
+                ));
                 None
             }
             None => None,
         };
         if kind == "ai.audit" {
-            let tenant = map.get("data").and_then(|d| d.get("tenant_id")).and_then(Value::as_str);
+            let tenant = map
+                .get("data")
+                .and_then(|d| d.get("tenant_id"))
+                .and_then(Value::as_str);
             if tenant.is_some_and(|t| t != context.ledger && t != context.origin) {
                 faults.push(fault(if is_flat { "/tenant_id" } else { "/data/tenant_id" }, "the event names another tenant than this ledger's; it is posted to the wrong ledger"));
             }
         }
-        let expires = map.get("data").and_then(|d| d.get("expires")).and_then(Value::as_str);
-        if kind == "approval.required" && expires.is_some_and(|t| Timestamp::parse_rfc3339(t).is_err()) {
+        let expires = map
+            .get("data")
+            .and_then(|d| d.get("expires"))
+            .and_then(Value::as_str);
+        if kind == "approval.required"
+            && expires.is_some_and(|t| Timestamp::parse_rfc3339(t).is_err())
+        {
             faults.push(fault("/data/expires", &TimestampError.to_string()));
         }
-        let (Some(occurred), true) = (occurred, faults.is_empty()) else { return Err(faults) };
-        let trace = text("trace_id").map(|t| match Id16::from_hex(&t).filter(|id| id.0 != [0; 16]) {
-            Some(id) => TraceRef::W3c(id),
-            None => TraceRef::Other(t),
-        });
-        let span = text("span_id").filter(|_| trace.is_some()).map(|s| match SpanId::from_hex(&s).filter(|id| id.0 != [0; 8]) {
-            Some(id) => SpanRef::W3c(id),
-            None => SpanRef::Other(s),
+        let (Some(occurred), true) = (occurred, faults.is_empty()) else {
+            return Err(faults);
+        };
+        let trace =
+            text("trace_id").map(|t| match Id16::from_hex(&t).filter(|id| id.0 != [0; 16]) {
+                Some(id) => TraceRef::W3c(id),
+                None => TraceRef::Other(t),
+            });
+        let span = text("span_id").filter(|_| trace.is_some()).map(|s| {
+            match SpanId::from_hex(&s).filter(|id| id.0 != [0; 8]) {
+                Some(id) => SpanRef::W3c(id),
+                None => SpanRef::Other(s),
+            }
         });
         Ok(Self {
             kind,
@@ -163,13 +203,18 @@ impl Event {
                 "time" if time_is_exact(value.as_str().unwrap_or_default()) => {}
                 "trace_id" if matches!(self.trace, Some(TraceRef::W3c(_))) => {}
                 "span_id" if matches!(self.span, Some(SpanRef::W3c(_))) => {}
-                spread if SPREAD.contains(&spread) && value.as_object().is_some_and(|m| !m.is_empty()) => {
+                spread
+                    if SPREAD.contains(&spread)
+                        && value.as_object().is_some_and(|m| !m.is_empty()) =>
+                {
                     let at = pointer::join("", name);
                     for (inner, v) in value.as_object().into_iter().flatten() {
                         out.push((pointer::join(&at, inner), v));
                     }
                 }
-                declared if COMMON_MEMBERS.contains(&declared) => out.push((pointer::join("", name), value)),
+                declared if COMMON_MEMBERS.contains(&declared) => {
+                    out.push((pointer::join("", name), value))
+                }
                 _ => out.push((pointer::join("/ext", name), value)),
             }
         }
@@ -180,19 +225,28 @@ impl Event {
 /// Whether a claimed time is fully kept by the leaf's `occurred`: UTC with `Z`, at most six fractional digits.
 #[must_use]
 pub fn time_is_exact(text: &str) -> bool {
-    let Some(rest) = text.get(19..).and_then(|r| r.strip_suffix('Z')) else { return false };
+    let Some(rest) = text.get(19..).and_then(|r| r.strip_suffix('Z')) else {
+        return false;
+    };
     text.as_bytes().get(10) == Some(&b'T')
-        && (rest.is_empty() || rest.strip_prefix('.').is_some_and(|d| (1..=6).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_digit())))
+        && (rest.is_empty()
+            || rest.strip_prefix('.').is_some_and(|d| {
+                (1..=6).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_digit())
+            }))
 }
 
 /// Whether the vocabulary declares the member at this content pointer for events of this type, so that its name
 /// tells nothing about the person concerned.
 #[must_use]
 pub fn is_declared(kind: &str, content_pointer: &str) -> bool {
-    let Some(tokens) = pointer::split(content_pointer) else { return false };
+    let Some(tokens) = pointer::split(content_pointer) else {
+        return false;
+    };
     match &tokens[..] {
         [name] => COMMON_MEMBERS.contains(&name.as_str()),
-        [object, name] => declared_members(kind, object).is_some_and(|names| names.iter().any(|n| n == name)),
+        [object, name] => {
+            declared_members(kind, object).is_some_and(|names| names.iter().any(|n| n == name))
+        }
         _ => false,
     }
 }
@@ -205,18 +259,31 @@ fn declared_members(kind: &str, object: &str) -> Option<Vec<String>> {
         "data" => (types::event_type(kind)?.data)().name,
         _ => return None,
     };
-    let properties = schema.get("$defs")?.get(&definition)?.get("properties")?.as_object()?;
+    let properties = schema
+        .get("$defs")?
+        .get(&definition)?
+        .get("properties")?
+        .as_object()?;
     Some(properties.keys().cloned().collect())
 }
 
 fn fault(at: &str, detail: &str) -> Fault {
-    Fault { kind: FaultKind::Schema, pointer: at.to_owned(), detail: detail.to_owned() }
+    Fault {
+        kind: FaultKind::Schema,
+        pointer: at.to_owned(),
+        detail: detail.to_owned(),
+    }
 }
 
 fn reserved(map: &Map<String, Value>) -> Vec<Fault> {
     crate::ledger::disclosure::reserved_names(&Value::Object(map.clone()), "")
         .into_iter()
-        .map(|at| fault(&at, "the names `...` and `_sd` are reserved for selective disclosure; use another name"))
+        .map(|at| {
+            fault(
+                &at,
+                "the names `...` and `_sd` are reserved for selective disclosure; use another name",
+            )
+        })
         .collect()
 }
 
@@ -225,14 +292,23 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const CONTEXT: Context<'_> = Context { ledger: "acme", origin: "ledger.example/acme", only_source: Some("wf") };
+    const CONTEXT: Context<'_> = Context {
+        ledger: "acme",
+        origin: "ledger.example/acme",
+        only_source: Some("wf"),
+    };
 
     fn pointers(event: &Event) -> Vec<String> {
         event.members().into_iter().map(|m| m.0).collect()
     }
 
     fn places(value: Value) -> Vec<String> {
-        Event::read(value, &CONTEXT).err().unwrap_or_default().into_iter().map(|f| f.pointer).collect()
+        Event::read(value, &CONTEXT)
+            .err()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|f| f.pointer)
+            .collect()
     }
 
     #[test]
@@ -245,11 +321,26 @@ mod tests {
             }),
             &CONTEXT,
         )?;
-        let want = ["/actor/id", "/actor/shoe~1size", "/case_id", "/data/factors", "/data/level", "/id", "/source", "/subject", "/time", "/trace_id", "/ext/zone"];
+        let want = [
+            "/actor/id",
+            "/actor/shoe~1size",
+            "/case_id",
+            "/data/factors",
+            "/data/level",
+            "/id",
+            "/source",
+            "/subject",
+            "/time",
+            "/trace_id",
+            "/ext/zone",
+        ];
         assert_eq!(pointers(&event), want);
         assert_eq!(event.trace, Some(TraceRef::Other("tr-123".into())));
         assert_eq!(event.occurred.to_string(), "2026-01-01T00:00:00.000000Z");
-        let plain = Event::read(json!({"id": "1", "source": "wf", "type": "x.own.thing", "time": "2026-01-01T01:00:00.5Z", "trace_id": "0af7651916cd43dd8448eb211c80319c"}), &CONTEXT)?;
+        let plain = Event::read(
+            json!({"id": "1", "source": "wf", "type": "x.own.thing", "time": "2026-01-01T01:00:00.5Z", "trace_id": "0af7651916cd43dd8448eb211c80319c"}),
+            &CONTEXT,
+        )?;
         assert_eq!(pointers(&plain), ["/id", "/source"]);
         Ok(())
     }
@@ -261,20 +352,43 @@ mod tests {
             "action": "answer", "selected_source_ids": ["s"], "cited_source_ids": [], "model_versions": ["m"], "index_versions": [], "answer_status": "success"
         });
         let event = Event::read(flat.clone(), &CONTEXT)?;
-        assert_eq!((event.kind.as_str(), event.source.as_str(), event.id.as_str()), ("ai.audit", "wf", "a1"));
+        assert_eq!(
+            (
+                event.kind.as_str(),
+                event.source.as_str(),
+                event.id.as_str()
+            ),
+            ("ai.audit", "wf", "a1")
+        );
         assert!(pointers(&event).contains(&"/data/model_versions".to_owned()));
         let mut other = flat.clone();
         other["tenant_id"] = json!("globex");
         assert_eq!(places(other), ["/tenant_id"]);
-        let several = Context { only_source: None, ..CONTEXT };
-        assert_eq!(Event::read(flat, &several).err().map(|f| f[0].pointer.clone()), Some("/source".into()));
+        let several = Context {
+            only_source: None,
+            ..CONTEXT
+        };
+        assert_eq!(
+            Event::read(flat, &several)
+                .err()
+                .map(|f| f[0].pointer.clone()),
+            Some("/source".into())
+        );
         Ok(())
     }
 
     #[test]
     fn refuses_what_is_not_in_the_vocabulary() {
         let base = |kind: &str| json!({"id": "1", "source": "wf", "type": kind, "time": "2026-01-01T00:00:00Z"});
-        for bad in ["approval.decidid", "report.issued", "incident.opened", "x.", "x..a", "x.Upper", "X.a"] {
+        for bad in [
+            "approval.decidid",
+            "report.issued",
+            "incident.opened",
+            "x.",
+            "x..a",
+            "x.Upper",
+            "X.a",
+        ] {
             assert!(places(base(bad)).contains(&"/type".to_owned()), "{bad}");
         }
         let mut e = base("x.fine");

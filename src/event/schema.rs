@@ -23,7 +23,13 @@ pub fn of_type(event_type: &EventType) -> Value {
         defs.insert(name, plain(schema));
     }
     let data = json!({ "$ref": format!("#/$defs/{}", data.name) });
-    event_schema(event_type.name, event_type.summary, &json!({ "const": event_type.name }), data, defs)
+    event_schema(
+        event_type.name,
+        event_type.summary,
+        &json!({ "const": event_type.name }),
+        data,
+        defs,
+    )
 }
 
 /// The JSON Schema of a producer's own type: the common members, any `data`.
@@ -36,15 +42,33 @@ pub fn of_own_type() -> Value {
         defs.insert(name, plain(schema));
     }
     let data = json!({ "type": ["object", "null"] });
-    event_schema("x.*", "A producer's own type.", &json!({ "type": "string", "pattern": "^x\\." }), data, defs)
+    event_schema(
+        "x.*",
+        "A producer's own type.",
+        &json!({ "type": "string", "pattern": "^x\\." }),
+        data,
+        defs,
+    )
 }
 
-fn event_schema(name: &str, summary: &str, kind: &Value, data: Value, defs: Map<String, Value>) -> Value {
+fn event_schema(
+    name: &str,
+    summary: &str,
+    kind: &Value,
+    data: Value,
+    defs: Map<String, Value>,
+) -> Value {
     let mut common = plain(Common::schema());
-    let mut properties = common.get_mut("properties").map(Value::take).unwrap_or_else(|| json!({}));
+    let mut properties = common
+        .get_mut("properties")
+        .map(Value::take)
+        .unwrap_or_else(|| json!({}));
     if let Value::Object(properties) = &mut properties {
         properties.insert("type".into(), kind.clone());
-        properties.insert("data".into(), json!({ "anyOf": [{ "type": "null" }, data] }));
+        properties.insert(
+            "data".into(),
+            json!({ "anyOf": [{ "type": "null" }, data] }),
+        );
     }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -62,7 +86,10 @@ fn event_schema(name: &str, summary: &str, kind: &Value, data: Value, defs: Map<
 pub fn of_flat_audit() -> Value {
     let mut schema = plain(FlatAudit::schema());
     if let Value::Object(map) = &mut schema {
-        map.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
+        map.insert(
+            "$schema".into(),
+            json!("https://json-schema.org/draft/2020-12/schema"),
+        );
         map.insert("title".into(), json!("ai.audit (flat)"));
     }
     schema
@@ -97,7 +124,10 @@ struct Validators {
 }
 
 static VALIDATORS: LazyLock<Validators> = LazyLock::new(|| Validators {
-    by_type: EVENT_TYPES.iter().filter_map(|t| Some((t.name, jsonschema::validator_for(&of_type(t)).ok()?))).collect(),
+    by_type: EVENT_TYPES
+        .iter()
+        .filter_map(|t| Some((t.name, jsonschema::validator_for(&of_type(t)).ok()?)))
+        .collect(),
     own: jsonschema::validator_for(&of_own_type()).ok(),
     flat: jsonschema::validator_for(&of_flat_audit()).ok(),
 });
@@ -105,7 +135,10 @@ static VALIDATORS: LazyLock<Validators> = LazyLock::new(|| Validators {
 /// All faults of an event of this type (or of the producer's own type, when it is none of the vocabulary).
 #[must_use]
 pub fn faults(kind: &str, event: &Value) -> Vec<Fault> {
-    check(VALIDATORS.by_type.get(kind).or(VALIDATORS.own.as_ref()), event)
+    check(
+        VALIDATORS.by_type.get(kind).or(VALIDATORS.own.as_ref()),
+        event,
+    )
 }
 
 /// All faults of a flat audit event.
@@ -117,17 +150,26 @@ pub fn flat_faults(event: &Value) -> Vec<Fault> {
 fn check(validator: Option<&jsonschema::Validator>, event: &Value) -> Vec<Fault> {
     let Some(validator) = validator else {
         // Tested to be unreachable; refusing is the safe side.
-        return vec![fault(String::new(), "the schema of this type is not available".into())];
+        return vec![fault(
+            String::new(),
+            "the schema of this type is not available".into(),
+        )];
     };
     let mut out = Vec::new();
     if !validator.is_valid(event) {
-        validator.iter_errors(event).for_each(|e| explain(&e, &mut out));
+        validator
+            .iter_errors(event)
+            .for_each(|e| explain(&e, &mut out));
     }
     out
 }
 
 fn fault(pointer: String, detail: String) -> Fault {
-    Fault { kind: FaultKind::Schema, pointer, detail }
+    Fault {
+        kind: FaultKind::Schema,
+        pointer,
+        detail,
+    }
 }
 
 /// A fault in words that do not repeat the value.
@@ -136,12 +178,18 @@ fn explain(error: &ValidationError<'_>, out: &mut Vec<Fault>) {
     let detail = match error.kind() {
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            out.push(fault(pointer::join(&at, name), "this member is required".into()));
+            out.push(fault(
+                pointer::join(&at, name),
+                "this member is required".into(),
+            ));
             return;
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             // An optional member is "null, or this": only the second alternative helps the reader.
-            let branch = context.iter().filter(|b| !b.iter().any(wants_null)).min_by_key(|b| b.len());
+            let branch = context
+                .iter()
+                .filter(|b| !b.iter().any(wants_null))
+                .min_by_key(|b| b.len());
             if let Some(branch) = branch {
                 branch.iter().for_each(|e| explain(e, out));
                 return;
@@ -151,17 +199,32 @@ fn explain(error: &ValidationError<'_>, out: &mut Vec<Fault>) {
         ValidationErrorKind::Type { kind } => {
             let names: Vec<String> = match kind {
                 jsonschema::error::TypeKind::Single(t) => vec![t.to_string()],
-                jsonschema::error::TypeKind::Multiple(ts) => ts.iter().map(|t| t.to_string()).filter(|t| t != "null").collect(),
+                jsonschema::error::TypeKind::Multiple(ts) => ts
+                    .iter()
+                    .map(|t| t.to_string())
+                    .filter(|t| t != "null")
+                    .collect(),
             };
             format!("the value must be of type {}", names.join(" or "))
         }
         ValidationErrorKind::Enum { options } => {
-            let options: Vec<String> = options.as_array().map_or_else(Vec::new, |o| o.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+            let options: Vec<String> = options.as_array().map_or_else(Vec::new, |o| {
+                o.iter()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect()
+            });
             format!("the value must be one of: {}", options.join(", "))
         }
-        ValidationErrorKind::Constant { expected_value } => format!("the value must be {expected_value}"),
-        ValidationErrorKind::MinLength { limit } => format!("the text must have at least {limit} characters"),
-        ValidationErrorKind::MaxLength { limit } => format!("the text must have at most {limit} characters"),
+        ValidationErrorKind::Constant { expected_value } => {
+            format!("the value must be {expected_value}")
+        }
+        ValidationErrorKind::MinLength { limit } => {
+            format!("the text must have at least {limit} characters")
+        }
+        ValidationErrorKind::MaxLength { limit } => {
+            format!("the text must have at most {limit} characters")
+        }
         ValidationErrorKind::Minimum { limit } => format!("the number must be at least {limit}"),
         ValidationErrorKind::Pattern { pattern } => format!("the text must match {pattern}"),
         other => format!("the value breaks the schema's rule `{}`", other.keyword()),
@@ -193,14 +256,41 @@ mod tests {
             "id": "", "type": "approval.decided", "time": 5, "actor": {"kind": "robot"}, "causes": [{"id": "x"}],
             "data": {"decision": "aproved", "reason": 1}
         });
-        let mut got: Vec<(String, String)> = faults("approval.decided", &event).into_iter().map(|f| (f.pointer, f.detail)).collect();
+        let mut got: Vec<(String, String)> = faults("approval.decided", &event)
+            .into_iter()
+            .map(|f| (f.pointer, f.detail))
+            .collect();
         got.sort();
         let places: Vec<&str> = got.iter().map(|g| g.0.as_str()).collect();
-        assert_eq!(places, ["/actor/kind", "/causes/0/source", "/data/decision", "/data/reason", "/id", "/source", "/time"], "{got:#?}");
-        let detail = |p: &str| got.iter().find(|g| g.0 == p).map(|g| g.1.as_str()).unwrap_or_default();
-        assert_eq!(detail("/data/decision"), "the value must be one of: approved, rejected, abstained");
+        assert_eq!(
+            places,
+            [
+                "/actor/kind",
+                "/causes/0/source",
+                "/data/decision",
+                "/data/reason",
+                "/id",
+                "/source",
+                "/time"
+            ],
+            "{got:#?}"
+        );
+        let detail = |p: &str| {
+            got.iter()
+                .find(|g| g.0 == p)
+                .map(|g| g.1.as_str())
+                .unwrap_or_default()
+        };
+        assert_eq!(
+            detail("/data/decision"),
+            "the value must be one of: approved, rejected, abstained"
+        );
         assert_eq!(detail("/source"), "this member is required");
-        assert!(got.iter().all(|g| !g.1.contains("aproved") && !g.1.contains("robot")), "values are not repeated");
+        assert!(
+            got.iter()
+                .all(|g| !g.1.contains("aproved") && !g.1.contains("robot")),
+            "values are not repeated"
+        );
     }
 
     #[test]

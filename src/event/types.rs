@@ -31,7 +31,10 @@ pub(super) struct DataSchema {
 fn data<T: ToSchema + PartialSchema>() -> DataSchema {
     let mut schemas = vec![(T::name().into_owned(), T::schema())];
     T::schemas(&mut schemas);
-    DataSchema { name: T::name().into_owned(), schemas }
+    DataSchema {
+        name: T::name().into_owned(),
+        schemas,
+    }
 }
 
 macro_rules! types {
@@ -70,14 +73,26 @@ pub const SERVICE_TYPES: &[(&str, &str)] = &[
     ("report.issued", "A report was issued."),
     ("record.accessed", "Content was handed out."),
     ("access.denied", "Access was denied."),
-    ("post.conflicted", "Other content was posted under an identity that is taken."),
+    (
+        "post.conflicted",
+        "Other content was posted under an identity that is taken.",
+    ),
     ("content.erased", "Content was erased."),
-    ("retention.applied", "Content was erased because its time was over."),
+    (
+        "retention.applied",
+        "Content was erased because its time was over.",
+    ),
     ("hold.placed", "Erasure was suspended."),
     ("hold.released", "Erasure is possible again."),
     ("key.rotated", "A key was replaced."),
-    ("principal.changed", "A principal, its grants or its tokens were changed."),
-    ("policy.changed", "Configuration that decides verdicts was changed."),
+    (
+        "principal.changed",
+        "A principal, its grants or its tokens were changed.",
+    ),
+    (
+        "policy.changed",
+        "Configuration that decides verdicts was changed.",
+    ),
     ("clock.stepped", "The ledger's clock jumped."),
 ];
 
@@ -98,12 +113,21 @@ pub fn event_type(name: &str) -> Option<&'static EventType> {
 pub fn is_own_type(name: &str) -> bool {
     name.len() <= 128
         && name.strip_prefix(OWN_PREFIX).is_some_and(|rest| {
-            !rest.is_empty() && rest.split('.').all(|word| !word.is_empty() && word.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-')))
+            !rest.is_empty()
+                && rest.split('.').all(|word| {
+                    !word.is_empty()
+                        && word
+                            .bytes()
+                            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+                })
         })
 }
 
 /// Whether a text is `sha256:` and 64 lower-case hex digits.
 #[must_use]
 pub fn is_digest(value: &Value) -> bool {
-    value.as_str().and_then(|s| s.strip_prefix("sha256:")).is_some_and(|h| h.len() == 64 && h.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+    value
+        .as_str()
+        .and_then(|s| s.strip_prefix("sha256:"))
+        .is_some_and(|h| h.len() == 64 && h.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
 }

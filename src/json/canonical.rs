@@ -102,7 +102,10 @@ mod tests {
     fn sorts_by_utf16_code_units() {
         let v = json!({"\u{20ac}": 1, "\r": 2, "\u{fb33}": 3, "1": 4, "\u{1f600}": 5, "\u{80}": 6, "\u{f6}": 7});
         let text = canonical(&v);
-        let order: Vec<usize> = [2, 4, 6, 7, 1, 5, 3].iter().filter_map(|n| text.find(&format!(":{n}"))).collect();
+        let order: Vec<usize> = [2, 4, 6, 7, 1, 5, 3]
+            .iter()
+            .filter_map(|n| text.find(&format!(":{n}")))
+            .collect();
         assert!(order.is_sorted() && order.len() == 7, "{text}");
     }
 

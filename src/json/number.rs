@@ -32,7 +32,10 @@ pub(super) fn read(literal: &str) -> Result<Number, Inexact> {
         return Err(Inexact::Decimal);
     }
     // 1.0 and 1 have one canonical form, so they are one value from here on.
-    #[expect(clippy::cast_possible_truncation, reason = "checked to be a whole number within ±(2^53-1)")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "checked to be a whole number within ±(2^53-1)"
+    )]
     if value.fract() == 0.0 && value.abs() <= MAX_SAFE as f64 {
         return Ok(Number::from(value as i64));
     }
@@ -42,10 +45,16 @@ pub(super) fn read(literal: &str) -> Result<Number, Inexact> {
 /// A decimal literal as (negative, significant digits without outer zeros, exponent of the last digit).
 /// Two literals have the same value if and only if these are equal.
 fn decimal(literal: &str) -> (bool, String, i64) {
-    let (negative, rest) = literal.strip_prefix('-').map_or((false, literal), |r| (true, r));
+    let (negative, rest) = literal
+        .strip_prefix('-')
+        .map_or((false, literal), |r| (true, r));
     let (mantissa, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
     // An exponent too long for i64 belongs to zero or to a number that overflows or vanishes; saturate.
-    let exponent: i64 = exponent.parse().unwrap_or(if exponent.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 });
+    let exponent: i64 = exponent.parse().unwrap_or(if exponent.starts_with('-') {
+        i64::MIN / 2
+    } else {
+        i64::MAX / 2
+    });
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{whole}{fraction}");
     let mut exponent = exponent.saturating_sub(i64::try_from(fraction.len()).unwrap_or(i64::MAX));
@@ -54,7 +63,8 @@ fn decimal(literal: &str) -> (bool, String, i64) {
     if trimmed.is_empty() {
         return (false, String::new(), 0);
     }
-    exponent = exponent.saturating_add(i64::try_from(digits.len() - trimmed.len()).unwrap_or(i64::MAX));
+    exponent =
+        exponent.saturating_add(i64::try_from(digits.len() - trimmed.len()).unwrap_or(i64::MAX));
     (negative, trimmed.to_owned(), exponent)
 }
 
@@ -65,7 +75,21 @@ mod tests {
 
     #[test]
     fn keeps_what_can_be_kept_and_refuses_the_rest() {
-        for ok in ["0", "-0", "9007199254740991", "-9007199254740991", "0.1", "1.0", "1.50", "1e21", "1E-7", "1e300", "-0.0", "5e-324", "0e999999999999999999999"] {
+        for ok in [
+            "0",
+            "-0",
+            "9007199254740991",
+            "-9007199254740991",
+            "0.1",
+            "1.0",
+            "1.50",
+            "1e21",
+            "1E-7",
+            "1e300",
+            "-0.0",
+            "5e-324",
+            "0e999999999999999999999",
+        ] {
             assert!(read(ok).is_ok(), "{ok}");
         }
         for (bad, why) in [

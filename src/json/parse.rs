@@ -42,7 +42,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 32, members: 256, elements: 1_000 }
+        Self {
+            depth: 32,
+            members: 256,
+            elements: 1_000,
+        }
     }
 }
 
@@ -61,7 +65,6 @@ pub fn parse(text: &[u8], limits: Limits) -> Result<Value, Vec<Fault>> {
     parser.finish(value)
 }
 
-
 struct Parser<'a> {
     text: &'a str,
     at: usize,
@@ -79,7 +82,14 @@ type Step<T> = Result<T, Stop>;
 impl<'a> Parser<'a> {
     fn new(bytes: &'a [u8], limits: Limits) -> Result<Self, Vec<Fault>> {
         match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Self { text, at: 0, path: String::new(), depth: 0, limits, faults: Vec::new() }),
+            Ok(text) => Ok(Self {
+                text,
+                at: 0,
+                path: String::new(),
+                depth: 0,
+                limits,
+                faults: Vec::new(),
+            }),
             Err(e) => Err(vec![Fault {
                 kind: FaultKind::Syntax,
                 pointer: String::new(),
@@ -106,14 +116,26 @@ impl<'a> Parser<'a> {
     }
 
     fn fault(&mut self, kind: FaultKind, detail: impl Into<String>) -> Step<()> {
-        self.faults.push(Fault { kind, pointer: self.path.clone(), detail: detail.into() });
-        if self.faults.len() >= MAX_FAULTS { Err(Stop) } else { Ok(()) }
+        self.faults.push(Fault {
+            kind,
+            pointer: self.path.clone(),
+            detail: detail.into(),
+        });
+        if self.faults.len() >= MAX_FAULTS {
+            Err(Stop)
+        } else {
+            Ok(())
+        }
     }
 
     fn syntax(&mut self, what: &str) -> Stop {
         let (line, column) = position(self.text, self.at);
         let detail = format!("{what} (line {line}, column {column})");
-        self.faults.push(Fault { kind: FaultKind::Syntax, pointer: self.path.clone(), detail });
+        self.faults.push(Fault {
+            kind: FaultKind::Syntax,
+            pointer: self.path.clone(),
+            detail,
+        });
         Stop
     }
 
@@ -145,7 +167,11 @@ impl<'a> Parser<'a> {
         self.depth += 1;
         if self.depth > self.limits.depth {
             let detail = format!("nested deeper than {} levels", self.limits.depth);
-            self.faults.push(Fault { kind: FaultKind::TooLarge, pointer: self.path.clone(), detail });
+            self.faults.push(Fault {
+                kind: FaultKind::TooLarge,
+                pointer: self.path.clone(),
+                detail,
+            });
             return Err(Stop);
         }
         let value = read(self);
@@ -202,7 +228,10 @@ impl<'a> Parser<'a> {
             }
             map.insert(name, value);
             if map.len() > self.limits.members {
-                self.fault(FaultKind::TooLarge, format!("more than {} members in one object", self.limits.members))?;
+                self.fault(
+                    FaultKind::TooLarge,
+                    format!("more than {} members in one object", self.limits.members),
+                )?;
                 return Err(Stop);
             }
             self.space();
@@ -230,7 +259,10 @@ impl<'a> Parser<'a> {
             let item = self.child(&items.len().to_string())?;
             items.push(item);
             if items.len() > self.limits.elements {
-                self.fault(FaultKind::TooLarge, format!("more than {} elements in one array", self.limits.elements))?;
+                self.fault(
+                    FaultKind::TooLarge,
+                    format!("more than {} elements in one array", self.limits.elements),
+                )?;
                 return Err(Stop);
             }
             self.space();
@@ -291,7 +323,11 @@ impl<'a> Parser<'a> {
     fn some_digits(&mut self) -> Step<()> {
         let before = self.at;
         self.digits();
-        if self.at == before { Err(self.syntax("a digit was expected here")) } else { Ok(()) }
+        if self.at == before {
+            Err(self.syntax("a digit was expected here"))
+        } else {
+            Ok(())
+        }
     }
 
     fn string(&mut self) -> Step<String> {
@@ -312,14 +348,18 @@ impl<'a> Parser<'a> {
                     self.escape(&mut out)?;
                     plain = self.at;
                 }
-                Some(0..=0x1f) => return Err(self.syntax("control characters must be escaped in strings")),
+                Some(0..=0x1f) => {
+                    return Err(self.syntax("control characters must be escaped in strings"));
+                }
                 Some(_) => self.at += 1,
             }
         }
     }
 
     fn escape(&mut self, out: &mut String) -> Step<()> {
-        let Some(b) = self.peek() else { return Err(self.syntax("the text ends inside a string")) };
+        let Some(b) = self.peek() else {
+            return Err(self.syntax("the text ends inside a string"));
+        };
         self.at += 1;
         match b {
             b'"' => out.push('"'),
@@ -332,7 +372,9 @@ impl<'a> Parser<'a> {
             b't' => out.push('\t'),
             b'u' => {
                 let first = self.four_hex()?;
-                let code = if (0xd800..0xdc00).contains(&first) && self.text[self.at..].starts_with("\\u") {
+                let code = if (0xd800..0xdc00).contains(&first)
+                    && self.text[self.at..].starts_with("\\u")
+                {
                     let back = self.at;
                     self.at += 2;
                     let second = self.four_hex()?;
@@ -347,7 +389,10 @@ impl<'a> Parser<'a> {
                 };
                 match char::from_u32(code) {
                     Some(c) => out.push(c),
-                    None => self.fault(FaultKind::Inexact, "a lone surrogate is not a character; send valid Unicode")?,
+                    None => self.fault(
+                        FaultKind::Inexact,
+                        "a lone surrogate is not a character; send valid Unicode",
+                    )?,
                 }
             }
             _ => return Err(self.syntax("unknown escape in a string")),
@@ -356,9 +401,17 @@ impl<'a> Parser<'a> {
     }
 
     fn four_hex(&mut self) -> Step<u32> {
-        let digits = self.text.as_bytes().get(self.at..self.at + 4).filter(|d| d.iter().all(u8::is_ascii_hexdigit));
-        let Some(digits) = digits else { return Err(self.syntax("four hexadecimal digits were expected after \\u")) };
-        let value = digits.iter().fold(0, |v, d| v * 16 + char::from(*d).to_digit(16).unwrap_or(0));
+        let digits = self
+            .text
+            .as_bytes()
+            .get(self.at..self.at + 4)
+            .filter(|d| d.iter().all(u8::is_ascii_hexdigit));
+        let Some(digits) = digits else {
+            return Err(self.syntax("four hexadecimal digits were expected after \\u"));
+        };
+        let value = digits
+            .iter()
+            .fold(0, |v, d| v * 16 + char::from(*d).to_digit(16).unwrap_or(0));
         self.at += 4;
         Ok(value)
     }
@@ -367,8 +420,14 @@ impl<'a> Parser<'a> {
 fn position(text: &str, at: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..at];
     let line = before.iter().filter(|b| **b == b'\n').count() + 1;
-    let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
-    (line, String::from_utf8_lossy(&before[start..]).chars().count() + 1)
+    let start = before
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |i| i + 1);
+    (
+        line,
+        String::from_utf8_lossy(&before[start..]).chars().count() + 1,
+    )
 }
 
 #[cfg(test)]
@@ -378,7 +437,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn faults(text: &str) -> Vec<(FaultKind, String)> {
-        parse(text.as_bytes(), Limits::default()).err().unwrap_or_default().into_iter().map(|f| (f.kind, f.pointer)).collect()
+        parse(text.as_bytes(), Limits::default())
+            .err()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|f| (f.kind, f.pointer))
+            .collect()
     }
 
     #[test]
@@ -392,27 +456,64 @@ mod tests {
 
     #[test]
     fn says_where_the_syntax_breaks() {
-        for bad in ["", "{", "[1,]", "{\"a\" 1}", "nul", "01", "1.", "\"\u{1}\"", "\"\\x\"", "1 2", "{a:1}", "\"\\u12\"", "\"abc", "-", "1e", "\u{feff}1"] {
-            assert_eq!(faults(bad).first().map(|f| f.0), Some(FaultKind::Syntax), "{bad:?}");
+        for bad in [
+            "",
+            "{",
+            "[1,]",
+            "{\"a\" 1}",
+            "nul",
+            "01",
+            "1.",
+            "\"\u{1}\"",
+            "\"\\x\"",
+            "1 2",
+            "{a:1}",
+            "\"\\u12\"",
+            "\"abc",
+            "-",
+            "1e",
+            "\u{feff}1",
+        ] {
+            assert_eq!(
+                faults(bad).first().map(|f| f.0),
+                Some(FaultKind::Syntax),
+                "{bad:?}"
+            );
         }
         assert!(parse(b"\xff", Limits::default()).is_err());
-        let fault = parse(b"{\n \"a\": ?}", Limits::default()).err().and_then(|f| f.into_iter().next());
+        let fault = parse(b"{\n \"a\": ?}", Limits::default())
+            .err()
+            .and_then(|f| f.into_iter().next());
         assert!(fault.is_some_and(|f| f.pointer == "/a" && f.detail.contains("line 2, column 7")));
     }
 
     #[test]
     fn holds_the_limits() {
         let deep = format!("{}{}", "[".repeat(40), "]".repeat(40));
-        assert_eq!(faults(&deep).first().map(|f| f.0), Some(FaultKind::TooLarge));
+        assert_eq!(
+            faults(&deep).first().map(|f| f.0),
+            Some(FaultKind::TooLarge)
+        );
         let wide: String = format!("[{}1]", "1,".repeat(1000));
-        assert_eq!(faults(&wide).first().map(|f| f.0), Some(FaultKind::TooLarge));
+        assert_eq!(
+            faults(&wide).first().map(|f| f.0),
+            Some(FaultKind::TooLarge)
+        );
         let members: Vec<String> = (0..257).map(|i| format!("\"m{i}\":0")).collect();
-        assert_eq!(faults(&format!("{{{}}}", members.join(","))).first().map(|f| f.0), Some(FaultKind::TooLarge));
+        assert_eq!(
+            faults(&format!("{{{}}}", members.join(",")))
+                .first()
+                .map(|f| f.0),
+            Some(FaultKind::TooLarge)
+        );
     }
 
     #[test]
     fn joins_surrogate_pairs() {
-        assert_eq!(parse(br#""\ud83d\ude00""#, Limits::default()), Ok(Value::String("\u{1f600}".into())));
+        assert_eq!(
+            parse(br#""\ud83d\ude00""#, Limits::default()),
+            Ok(Value::String("\u{1f600}".into()))
+        );
         assert_eq!(faults(r#"["\ude00\ud83d", "\ud83d\u0041"]"#).len(), 3);
     }
 
@@ -426,7 +527,8 @@ mod tests {
         leaf.prop_recursive(4, 32, 6, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
-                proptest::collection::btree_map(any::<String>(), inner, 0..6).prop_map(|m| Value::Object(m.into_iter().collect())),
+                proptest::collection::btree_map(any::<String>(), inner, 0..6)
+                    .prop_map(|m| Value::Object(m.into_iter().collect())),
             ]
         })
     }

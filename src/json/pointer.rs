@@ -64,7 +64,11 @@ fn index(token: &str) -> Option<usize> {
     if token != "0" && token.starts_with('0') {
         return None;
     }
-    if token.bytes().all(|b| b.is_ascii_digit()) { token.parse().ok() } else { None }
+    if token.bytes().all(|b| b.is_ascii_digit()) {
+        token.parse().ok()
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +100,9 @@ mod tests {
         for t in tokens {
             push(&mut pointer, t);
         }
-        assert_eq!(split(&pointer).as_deref(), Some(tokens.map(String::from).as_slice()));
+        assert_eq!(
+            split(&pointer).as_deref(),
+            Some(tokens.map(String::from).as_slice())
+        );
     }
 }

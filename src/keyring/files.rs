@@ -14,7 +14,11 @@ use super::KeyringError;
 /// # Errors
 /// When it cannot be made.
 pub fn create_private_dir(dir: &Path) -> Result<(), KeyringError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(KeyringError::io("cannot make the folder", dir))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(KeyringError::io("cannot make the folder", dir))
 }
 
 /// Writes a file that did not exist before; nobody but the owner can read it at any moment. Durable on return.
@@ -22,8 +26,15 @@ pub fn create_private_dir(dir: &Path) -> Result<(), KeyringError> {
 /// # Errors
 /// When it exists or cannot be written.
 pub fn write_new_private(path: &Path, bytes: &[u8]) -> Result<(), KeyringError> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(KeyringError::io("cannot create", path))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(KeyringError::io("cannot write", path))?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(KeyringError::io("cannot create", path))?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(KeyringError::io("cannot write", path))?;
     path.parent().map_or(Ok(()), sync_dir)
 }
 
@@ -33,12 +44,23 @@ pub fn write_new_private(path: &Path, bytes: &[u8]) -> Result<(), KeyringError> 
 /// When it is absent, or readable by others.
 pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
     let mut file = File::open(path).map_err(KeyringError::io("cannot open", path))?;
-    let mode = file.metadata().map_err(KeyringError::io("cannot inspect", path))?.mode();
+    let mode = file
+        .metadata()
+        .map_err(KeyringError::io("cannot inspect", path))?
+        .mode();
     if mode & 0o077 != 0 {
-        return Err(KeyringError::Malformed { path: path.to_owned(), what: format!("can be read by others (mode {:o}); run: chmod 600 {}", mode & 0o777, path.display()) });
+        return Err(KeyringError::Malformed {
+            path: path.to_owned(),
+            what: format!(
+                "can be read by others (mode {:o}); run: chmod 600 {}",
+                mode & 0o777,
+                path.display()
+            ),
+        });
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    file.read_to_end(&mut bytes).map_err(KeyringError::io("cannot read", path))?;
+    file.read_to_end(&mut bytes)
+        .map_err(KeyringError::io("cannot read", path))?;
     Ok(bytes)
 }
 
@@ -47,5 +69,7 @@ pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
 /// # Errors
 /// When the system refuses.
 pub fn sync_dir(dir: &Path) -> Result<(), KeyringError> {
-    fs::File::open(dir).and_then(|d| d.sync_all()).map_err(KeyringError::io("cannot sync the folder", dir))
+    fs::File::open(dir)
+        .and_then(|d| d.sync_all())
+        .map_err(KeyringError::io("cannot sync the folder", dir))
 }

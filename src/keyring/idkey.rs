@@ -75,10 +75,13 @@ impl IdKey {
     pub fn read(path: &Path) -> Result<Self, KeyringError> {
         let text = read_private(path)?;
         let digits = std::str::from_utf8(&text).ok().map(str::trim_ascii_end);
-        digits.and_then(Hash::from_hex).map(|h| Self::new(h.0)).ok_or_else(|| KeyringError::Malformed {
-            path: path.to_owned(),
-            what: "is not an id key (64 hex digits); restore it from its backup".into(),
-        })
+        digits
+            .and_then(Hash::from_hex)
+            .map(|h| Self::new(h.0))
+            .ok_or_else(|| KeyringError::Malformed {
+                path: path.to_owned(),
+                what: "is not an id key (64 hex digits); restore it from its backup".into(),
+            })
     }
 
     /// The file's text.
@@ -96,27 +99,50 @@ impl IdKey {
     /// The event's permanent identity: `HMAC(key, u32be(len(source)) ‖ source ‖ id)`.
     #[must_use]
     pub fn eid(&self, source: &str, id: &str) -> Hash {
-        let len = u32::try_from(source.len()).unwrap_or(u32::MAX).to_be_bytes();
-        Hash(finish(self.eid.clone().chain_update(len).chain_update(source).chain_update(id)))
+        let len = u32::try_from(source.len())
+            .unwrap_or(u32::MAX)
+            .to_be_bytes();
+        Hash(finish(
+            self.eid
+                .clone()
+                .chain_update(len)
+                .chain_update(source)
+                .chain_update(id),
+        ))
     }
 
     /// The blind image under which a value of this kind (`case`, `recommendation`, …) is found.
     #[must_use]
     pub fn blind(&self, kind: &str, value: &str) -> Id16 {
-        let mac = self.blind.clone().chain_update(kind).chain_update([0]).chain_update(value);
+        let mac = self
+            .blind
+            .clone()
+            .chain_update(kind)
+            .chain_update([0])
+            .chain_update(value);
         first16(&finish(mac))
     }
 
     /// The trace id that stands for one that is not of W3C form.
     #[must_use]
     pub fn trace(&self, original: &str) -> Id16 {
-        first16(&finish(self.trace.clone().chain_update("trace\0").chain_update(original)))
+        first16(&finish(
+            self.trace
+                .clone()
+                .chain_update("trace\0")
+                .chain_update(original),
+        ))
     }
 
     /// The span id that stands for one that is not of W3C form.
     #[must_use]
     pub fn span(&self, original: &str) -> SpanId {
-        let all = finish(self.trace.clone().chain_update("span\0").chain_update(original));
+        let all = finish(
+            self.trace
+                .clone()
+                .chain_update("span\0")
+                .chain_update(original),
+        );
         SpanId(std::array::from_fn(|i| all[i]))
     }
 
@@ -146,7 +172,10 @@ mod tests {
         let key = IdKey::from_bytes([7; 32]);
         assert_ne!(key.eid("ab", "c"), key.eid("a", "bc"));
         assert_eq!(key.eid("ab", "c"), key.eid("ab", "c"));
-        assert_ne!(key.eid("ab", "c"), IdKey::from_bytes([8; 32]).eid("ab", "c"));
+        assert_ne!(
+            key.eid("ab", "c"),
+            IdKey::from_bytes([8; 32]).eid("ab", "c")
+        );
         assert_ne!(key.blind("case", "x"), key.blind("recommendation", "x"));
         assert_ne!(key.check(), IdKey::from_bytes([8; 32]).check());
         assert!(!format!("{key:?}").contains("07"));

@@ -48,7 +48,11 @@ pub enum KeyringError {
 
 impl KeyringError {
     fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Io { what, path: path.to_owned(), source }
+        move |source| Self::Io {
+            what,
+            path: path.to_owned(),
+            source,
+        }
     }
 }
 
@@ -90,7 +94,10 @@ impl Keyring {
         create_private_dir(dir)?;
         for name in ["checkpoint.pem", "report.pem"] {
             let key = ed25519_dalek::SigningKey::from_bytes(&random()?);
-            write_new_private(&dir.join(name), signing_key_to_pem(&key, &dir.join(name))?.as_bytes())?;
+            write_new_private(
+                &dir.join(name),
+                signing_key_to_pem(&key, &dir.join(name))?.as_bytes(),
+            )?;
         }
         write_new_private(&dir.join("id.key"), IdKey::generate()?.to_text().as_bytes())?;
         create_private_dir(&dir.join("slots"))?;
@@ -105,8 +112,10 @@ impl Keyring {
     pub fn open(dir: &Path, origin: &str) -> Result<Self, KeyringError> {
         let signer = |file: &str, name: &str| {
             let path = dir.join(file);
-            NoteSigner::new(name, read_signing_key(&path)?)
-                .ok_or_else(|| KeyringError::Malformed { path, what: format!("cannot sign under the name `{name}`: it is not a key name") })
+            NoteSigner::new(name, read_signing_key(&path)?).ok_or_else(|| KeyringError::Malformed {
+                path,
+                what: format!("cannot sign under the name `{name}`: it is not a key name"),
+            })
         };
         Ok(Self {
             checkpoint: signer("checkpoint.pem", origin)?,
@@ -120,9 +129,22 @@ impl Keyring {
     ///
     /// # Errors
     /// When the slot cannot be read, or the content was altered.
-    pub fn open_content(&self, leaf: &Leaf, slot: [u8; SLOT_LEN], blob: &[u8]) -> Result<Option<Sealed>, OpenContentError> {
-        let Some(secret) = self.slots.secret(SlotId(slot))? else { return Ok(None) };
-        Ok(Some(open(&secret, &leaf.ledger, &leaf.eid, leaf.content.as_ref(), blob)?))
+    pub fn open_content(
+        &self,
+        leaf: &Leaf,
+        slot: [u8; SLOT_LEN],
+        blob: &[u8],
+    ) -> Result<Option<Sealed>, OpenContentError> {
+        let Some(secret) = self.slots.secret(SlotId(slot))? else {
+            return Ok(None);
+        };
+        Ok(Some(open(
+            &secret,
+            &leaf.ledger,
+            &leaf.eid,
+            leaf.content.as_ref(),
+            blob,
+        )?))
     }
 }
 

@@ -34,7 +34,10 @@ impl SlotId {
 
     fn parts(self) -> ([u8; 8], u32) {
         let b = self.0;
-        ([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]], u32::from_be_bytes([b[8], b[9], b[10], b[11]]))
+        (
+            [b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]],
+            u32::from_be_bytes([b[8], b[9], b[10], b[11]]),
+        )
     }
 
     /// Takes the id from stored bytes; `None` when the length differs.
@@ -81,20 +84,39 @@ impl Slots {
     /// When it is absent, or a file in it is not a block.
     pub fn open(dir: &Path) -> Result<Self, KeyringError> {
         let mut blocks = HashMap::new();
-        for file in std::fs::read_dir(dir).map_err(KeyringError::io("cannot read the folder", dir))? {
-            let path = file.map_err(KeyringError::io("cannot read the folder", dir))?.path();
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-            let Some(id) = name.strip_suffix(".slots").and_then(|n| hex::decode(n).ok()).and_then(|b| <[u8; 8]>::try_from(b).ok()) else {
+        for file in
+            std::fs::read_dir(dir).map_err(KeyringError::io("cannot read the folder", dir))?
+        {
+            let path = file
+                .map_err(KeyringError::io("cannot read the folder", dir))?
+                .path();
+            let name = path
+                .file_name()
+                .and_then(|n| n.to_str())
+                .unwrap_or_default();
+            let Some(id) = name
+                .strip_suffix(".slots")
+                .and_then(|n| hex::decode(n).ok())
+                .and_then(|b| <[u8; 8]>::try_from(b).ok())
+            else {
                 continue;
             };
-            let file = OpenOptions::new().read(true).write(true).open(&path).map_err(KeyringError::io("cannot open", &path))?;
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(&path)
+                .map_err(KeyringError::io("cannot open", &path))?;
             let mut header = [0; HEADER.len()];
             // A block whose creation a crash cut short was never used.
             if file.read_exact_at(&mut header, 0).is_ok() && &header == HEADER {
                 blocks.insert(id, file);
             }
         }
-        Ok(Self { dir: dir.to_owned(), blocks: RwLock::new(blocks), fresh: Mutex::new(None) })
+        Ok(Self {
+            dir: dir.to_owned(),
+            blocks: RwLock::new(blocks),
+            fresh: Mutex::new(None),
+        })
     }
 
     /// A slot that was never used, with its secret. Durable before it is given.
@@ -124,8 +146,15 @@ impl Slots {
         getrandom::fill(&mut bytes[HEADER.len()..]).map_err(KeyringError::Random)?;
         let path = self.dir.join(format!("{}.slots", hex::encode(block)));
         files::write_new_private(&path, &bytes)?;
-        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(KeyringError::io("cannot open", &path))?;
-        self.blocks.write().unwrap_or_else(PoisonError::into_inner).insert(block, file);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(KeyringError::io("cannot open", &path))?;
+        self.blocks
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(block, file);
         Ok(block)
     }
 
@@ -136,9 +165,12 @@ impl Slots {
     pub fn secret(&self, id: SlotId) -> Result<Option<Secret>, KeyringError> {
         let (block, place) = id.parts();
         let blocks = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(file) = blocks.get(&block).filter(|_| place < PER_BLOCK) else { return Ok(None) };
+        let Some(file) = blocks.get(&block).filter(|_| place < PER_BLOCK) else {
+            return Ok(None);
+        };
         let mut secret = Zeroizing::new([0; 32]);
-        file.read_exact_at(&mut *secret, offset(place)).map_err(KeyringError::io("cannot read slots in", &self.dir))?;
+        file.read_exact_at(&mut *secret, offset(place))
+            .map_err(KeyringError::io("cannot read slots in", &self.dir))?;
         Ok((*secret != [0; 32]).then_some(Secret(secret)))
     }
 
@@ -158,7 +190,9 @@ impl Slots {
     pub fn destroy(&self, id: SlotId) -> Result<(), KeyringError> {
         let (block, place) = id.parts();
         let blocks = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(file) = blocks.get(&block).filter(|_| place < PER_BLOCK) else { return Ok(()) };
+        let Some(file) = blocks.get(&block).filter(|_| place < PER_BLOCK) else {
+            return Ok(());
+        };
         file.write_all_at(&[0; 32], offset(place))
             .and_then(|()| file.sync_data())
             .map_err(KeyringError::io("cannot destroy a slot in", &self.dir))
@@ -184,10 +218,16 @@ mod tests {
             assert!(seen.insert(id) && seen.len() <= PER_BLOCK as usize + 3);
             last = Some((id, secret));
         }
-        let Some((id, secret)) = last else { panic!("slots were taken") };
+        let Some((id, secret)) = last else {
+            panic!("slots were taken")
+        };
         let again = Slots::open(dir.path())?;
         assert_eq!(again.secret(id)?.map(|s| *s.bytes()), Some(*secret.bytes()));
-        assert_ne!(again.take()?.0.parts().0, id.parts().0, "a process uses only blocks of its own");
+        assert_ne!(
+            again.take()?.0.parts().0,
+            id.parts().0,
+            "a process uses only blocks of its own"
+        );
         again.destroy(id)?;
         assert!(!again.has(id)? && !Slots::open(dir.path())?.has(id)?);
         assert!(!again.has(SlotId([1; SLOT_LEN]))?);

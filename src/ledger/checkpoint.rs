@@ -47,13 +47,18 @@ impl Checkpoint {
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let origin = lines.next().filter(|o| !o.is_empty())?;
         let size = lines.next()?;
-        let canonical = size == "0" || (size.bytes().all(|b| b.is_ascii_digit()) && !size.starts_with('0'));
+        let canonical =
+            size == "0" || (size.bytes().all(|b| b.is_ascii_digit()) && !size.starts_with('0'));
         let size = size.parse().ok().filter(|_| canonical)?;
         let root = Hash::from_b64(lines.next()?)?;
         if lines.any(str::is_empty) {
             return None;
         }
-        Some(Self { origin: origin.to_owned(), size, root })
+        Some(Self {
+            origin: origin.to_owned(),
+            size,
+            root,
+        })
     }
 
     /// Reads a signed checkpoint without verifying it.
@@ -83,7 +88,11 @@ impl Checkpoint {
 /// Whether a text can be a ledger's origin: a key name (see [`note::is_key_name`]) without upper-case scheme tricks.
 #[must_use]
 pub fn is_origin(text: &str) -> bool {
-    note::is_key_name(text) && text.len() <= 255 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._~/:".contains(c))
+    note::is_key_name(text)
+        && text.len() <= 255
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-._~/:".contains(c))
 }
 
 #[cfg(test)]
@@ -92,11 +101,25 @@ mod tests {
 
     #[test]
     fn reads_only_the_canonical_text() {
-        let c = Checkpoint { origin: "l.example/a".into(), size: 10, root: Hash::leaf(b"x") };
+        let c = Checkpoint {
+            origin: "l.example/a".into(),
+            size: 10,
+            root: Hash::leaf(b"x"),
+        };
         assert_eq!(Checkpoint::parse_text(&c.text()).as_ref(), Some(&c));
         let root = c.root.to_b64();
         assert!(Checkpoint::parse_text(&format!("o\n5\n{root}\nextension\n")).is_some());
-        for bad in [format!("o\n05\n{root}\n"), format!("o\n\n{root}\n"), format!("\n5\n{root}\n"), format!("o\n5\n{root}"), format!("o\n+5\n{root}\n"), format!("o\n-0\n{root}\n"), "o\n5\nAAAA\n".into(), format!("o\n5\n{root}\n\n"), format!("o\n99999999999999999999999\n{root}\n")] {
+        for bad in [
+            format!("o\n05\n{root}\n"),
+            format!("o\n\n{root}\n"),
+            format!("\n5\n{root}\n"),
+            format!("o\n5\n{root}"),
+            format!("o\n+5\n{root}\n"),
+            format!("o\n-0\n{root}\n"),
+            "o\n5\nAAAA\n".into(),
+            format!("o\n5\n{root}\n\n"),
+            format!("o\n99999999999999999999999\n{root}\n"),
+        ] {
             assert_eq!(Checkpoint::parse_text(&bad), None, "{bad:?}");
         }
     }

@@ -27,7 +27,9 @@ pub enum ContentError {
     #[error("the list of digests is not the one that the leaf commits to")]
     Commitment,
     /// An element where a member should be, or the other way round.
-    #[error("the disclosure with digest {0} is a member where an element belongs, or the other way round")]
+    #[error(
+        "the disclosure with digest {0} is a member where an element belongs, or the other way round"
+    )]
     Misplaced(String),
     /// Nothing refers to it.
     #[error("nothing refers to the disclosure with digest {0}")]
@@ -55,7 +57,10 @@ impl Pool {
                 return Err(ContentError::DoubledDisclosure(digest.to_b64url()));
             }
         }
-        Ok(Self { disclosures, referred: Default::default() })
+        Ok(Self {
+            disclosures,
+            referred: Default::default(),
+        })
     }
 
     fn refer(&mut self, digest: Hash) -> Result<Option<Disclosure>, ContentError> {
@@ -77,9 +82,16 @@ impl Pool {
         for digest in top {
             match self.refer(*digest)? {
                 None => opened.hidden.push(*digest),
-                Some(Disclosure { pointer: Some(pointer), value, .. }) => {
+                Some(Disclosure {
+                    pointer: Some(pointer),
+                    value,
+                    ..
+                }) => {
                     self.open_elements(&value, &mut opened)?;
-                    let member = Member { digest: *digest, value };
+                    let member = Member {
+                        digest: *digest,
+                        value,
+                    };
                     if opened.members.insert(pointer.clone(), member).is_some() {
                         return Err(ContentError::DoubledPointer(pointer));
                     }
@@ -94,7 +106,11 @@ impl Pool {
         if let Some(digest) = disclosure::placeholder(value) {
             match self.refer(digest)? {
                 None => opened.hidden_elements.push(digest),
-                Some(Disclosure { pointer: None, value, .. }) => {
+                Some(Disclosure {
+                    pointer: None,
+                    value,
+                    ..
+                }) => {
                     self.open_elements(&value, opened)?;
                     opened.elements.insert(digest, value);
                 }
@@ -173,7 +189,11 @@ impl Opened {
             let (head, tail) = event_pointer.split_at(end);
             if let Some(member) = self.members.get(head) {
                 let value = pointer::get(&member.value, tail).filter(|v| !v.is_null())?;
-                return Some(Datum { digest: member.digest, at: tail.to_owned(), value });
+                return Some(Datum {
+                    digest: member.digest,
+                    at: tail.to_owned(),
+                    value,
+                });
             }
             end = head.rfind('/').filter(|i| *i > 0)?;
         }
@@ -188,20 +208,34 @@ impl Opened {
     /// The elements of the array at an event pointer; empty when there is none.
     #[must_use]
     pub fn items(&self, event_pointer: &str) -> Vec<Item<'_>> {
-        self.get(event_pointer).map_or_else(Vec::new, |d| self.items_of(&d))
+        self.get(event_pointer)
+            .map_or_else(Vec::new, |d| self.items_of(&d))
     }
 
     /// The elements of an array.
     #[must_use]
     pub fn items_of<'a>(&'a self, array: &Datum<'a>) -> Vec<Item<'a>> {
-        let Some(items) = array.value.as_array() else { return Vec::new() };
-        let each = items.iter().enumerate().map(|(i, v)| match disclosure::placeholder(v) {
-            Some(digest) => match self.elements.get(&digest) {
-                Some(value) => Item::Shown(Datum { digest, at: String::new(), value }),
-                None => Item::Hidden(digest),
-            },
-            None => Item::Shown(Datum { digest: array.digest, at: pointer::join(&array.at, &i.to_string()), value: v }),
-        });
+        let Some(items) = array.value.as_array() else {
+            return Vec::new();
+        };
+        let each = items
+            .iter()
+            .enumerate()
+            .map(|(i, v)| match disclosure::placeholder(v) {
+                Some(digest) => match self.elements.get(&digest) {
+                    Some(value) => Item::Shown(Datum {
+                        digest,
+                        at: String::new(),
+                        value,
+                    }),
+                    None => Item::Hidden(digest),
+                },
+                None => Item::Shown(Datum {
+                    digest: array.digest,
+                    at: pointer::join(&array.at, &i.to_string()),
+                    value: v,
+                }),
+            });
         each.collect()
     }
 
@@ -210,11 +244,18 @@ impl Opened {
     #[must_use]
     pub fn expand(&self, value: &Value) -> Value {
         if let Some(digest) = disclosure::placeholder(value) {
-            return self.elements.get(&digest).map_or_else(|| value.clone(), |v| self.expand(v));
+            return self
+                .elements
+                .get(&digest)
+                .map_or_else(|| value.clone(), |v| self.expand(v));
         }
         match value {
             Value::Array(items) => Value::Array(items.iter().map(|v| self.expand(v)).collect()),
-            Value::Object(map) => Value::Object(map.iter().map(|(k, v)| (k.clone(), self.expand(v))).collect()),
+            Value::Object(map) => Value::Object(
+                map.iter()
+                    .map(|(k, v)| (k.clone(), self.expand(v)))
+                    .collect(),
+            ),
             v => v.clone(),
         }
     }
@@ -225,7 +266,11 @@ impl<'a> Datum<'a> {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Datum<'a>> {
         let value = self.value.as_object()?.get(name).filter(|v| !v.is_null())?;
-        Some(Datum { digest: self.digest, at: pointer::join(&self.at, name), value })
+        Some(Datum {
+            digest: self.digest,
+            at: pointer::join(&self.at, name),
+            value,
+        })
     }
 
     /// The text of a member.
@@ -244,10 +289,17 @@ mod tests {
     fn disclosed() -> Disclosures {
         let mut n = 0_u128;
         let claims = json!([{"text": "a", "citations": [{"source_id": "s1"}]}, {"text": "b"}]);
-        disclose([("/id", &json!("e1")), ("/data/claims", &claims), ("/data/resource", &json!({"id": "C-1"}))], || {
-            n += 1;
-            n.to_be_bytes()
-        })
+        disclose(
+            [
+                ("/id", &json!("e1")),
+                ("/data/claims", &claims),
+                ("/data/resource", &json!({"id": "C-1"})),
+            ],
+            || {
+                n += 1;
+                n.to_be_bytes()
+            },
+        )
     }
 
     fn texts(d: &Disclosures) -> Vec<String> {
@@ -263,9 +315,17 @@ mod tests {
         pool.finish()?;
         assert_eq!(opened.text("/id"), Some("e1"));
         assert_eq!(opened.text("/data/resource/id"), Some("C-1"));
-        assert_eq!(opened.get("/data/claims").map(|c| opened.expand(c.value)), Some(json!([{"text": "a", "citations": [{"source_id": "s1"}]}, {"text": "b"}])));
-        let Some(Item::Shown(claim)) = opened.items("/data/claims").into_iter().next() else { panic!("claim is shown") };
-        let citations = claim.get("citations").map(|c| opened.items_of(&c)).unwrap_or_default();
+        assert_eq!(
+            opened.get("/data/claims").map(|c| opened.expand(c.value)),
+            Some(json!([{"text": "a", "citations": [{"source_id": "s1"}]}, {"text": "b"}]))
+        );
+        let Some(Item::Shown(claim)) = opened.items("/data/claims").into_iter().next() else {
+            panic!("claim is shown")
+        };
+        let citations = claim
+            .get("citations")
+            .map(|c| opened.items_of(&c))
+            .unwrap_or_default();
         assert!(matches!(&citations[..], [Item::Shown(c)] if c.text("source_id") == Some("s1")));
         Ok(())
     }
@@ -274,11 +334,16 @@ mod tests {
     fn a_withheld_element_leaves_its_place() -> Result<(), ContentError> {
         let d = disclosed();
         let texts = texts(&d);
-        let b = texts.iter().find(|t| disclosure::decode(t).is_ok_and(|d| d.value.get("text") == Some(&json!("b"))));
+        let b = texts.iter().find(|t| {
+            disclosure::decode(t).is_ok_and(|d| d.value.get("text") == Some(&json!("b")))
+        });
         let mut pool = Pool::new(texts.iter().filter(|t| Some(*t) != b).map(String::as_str))?;
         let opened = pool.open(&d.top, d.commitment())?;
         pool.finish()?;
-        assert!(matches!(&opened.items("/data/claims")[..], [Item::Shown(_), Item::Hidden(_)]));
+        assert!(matches!(
+            &opened.items("/data/claims")[..],
+            [Item::Shown(_), Item::Hidden(_)]
+        ));
         assert_eq!(opened.hidden_elements.len(), 1);
         Ok(())
     }
@@ -291,15 +356,33 @@ mod tests {
         let mut pool = Pool::new(good.iter().map(String::as_str).chain([foreign.as_str()]))?;
         pool.open(&d.top, d.commitment())?;
         assert!(matches!(pool.finish(), Err(ContentError::Unreferenced(_))));
-        assert!(matches!(Pool::new([good[0].as_str(), good[0].as_str()]), Err(ContentError::DoubledDisclosure(_))));
+        assert!(matches!(
+            Pool::new([good[0].as_str(), good[0].as_str()]),
+            Err(ContentError::DoubledDisclosure(_))
+        ));
         let mut pool = Pool::new(good.iter().map(String::as_str))?;
-        assert_eq!(pool.open(&d.top[1..], d.commitment()), Err(ContentError::Commitment));
+        assert_eq!(
+            pool.open(&d.top[1..], d.commitment()),
+            Err(ContentError::Commitment)
+        );
         let twice = [d.top[0], d.top[0]];
-        assert!(matches!(pool.open(&twice, disclosure::commitment(&twice)), Err(ContentError::DoubledDigest(_))));
-        let same_place = disclose([("/id", &json!(1)), ("/id", &json!(2))], { let mut n = 9_u128; move || { n += 1; n.to_be_bytes() } });
+        assert!(matches!(
+            pool.open(&twice, disclosure::commitment(&twice)),
+            Err(ContentError::DoubledDigest(_))
+        ));
+        let same_place = disclose([("/id", &json!(1)), ("/id", &json!(2))], {
+            let mut n = 9_u128;
+            move || {
+                n += 1;
+                n.to_be_bytes()
+            }
+        });
         let texts = texts(&same_place);
         let mut pool = Pool::new(texts.iter().map(String::as_str))?;
-        assert!(matches!(pool.open(&same_place.top, same_place.commitment()), Err(ContentError::DoubledPointer(_))));
+        assert!(matches!(
+            pool.open(&same_place.top, same_place.commitment()),
+            Err(ContentError::DoubledPointer(_))
+        ));
         Ok(())
     }
 }

@@ -59,7 +59,10 @@ pub fn commitment(top: &[Hash]) -> Option<Hash> {
 /// Turns an event's members into disclosures. `salt` must give fresh random salts.
 ///
 /// The values must not contain reserved member names; see [`reserved_names`].
-pub fn disclose<'a>(members: impl IntoIterator<Item = (&'a str, &'a Value)>, mut salt: impl FnMut() -> [u8; SALT]) -> Disclosures {
+pub fn disclose<'a>(
+    members: impl IntoIterator<Item = (&'a str, &'a Value)>,
+    mut salt: impl FnMut() -> [u8; SALT],
+) -> Disclosures {
     let mut out = Disclosures::default();
     for (pointer, value) in members {
         let place = out.texts.len();
@@ -80,7 +83,11 @@ pub fn disclose<'a>(members: impl IntoIterator<Item = (&'a str, &'a Value)>, mut
 }
 
 /// The value with each array of objects replaced by placeholders; `None` when nothing had to be replaced.
-fn replace_elements(value: &Value, texts: &mut Vec<String>, salt: &mut impl FnMut() -> [u8; SALT]) -> Option<Value> {
+fn replace_elements(
+    value: &Value,
+    texts: &mut Vec<String>,
+    salt: &mut impl FnMut() -> [u8; SALT],
+) -> Option<Value> {
     match value {
         Value::Array(items) if is_disclosed_by_element(items) => {
             let placeholders = items.iter().map(|item| {
@@ -93,21 +100,35 @@ fn replace_elements(value: &Value, texts: &mut Vec<String>, salt: &mut impl FnMu
                 text.push(']');
                 let digest = digest_of_text(&text);
                 texts.push(text);
-                Value::Object(Map::from_iter([(ELEMENT.to_owned(), Value::String(digest.to_b64url()))]))
+                Value::Object(Map::from_iter([(
+                    ELEMENT.to_owned(),
+                    Value::String(digest.to_b64url()),
+                )]))
             });
             Some(Value::Array(placeholders.collect()))
         }
         Value::Array(items) => {
-            let parts: Vec<Option<Value>> = items.iter().map(|v| replace_elements(v, texts, salt)).collect();
+            let parts: Vec<Option<Value>> = items
+                .iter()
+                .map(|v| replace_elements(v, texts, salt))
+                .collect();
             parts.iter().any(Option::is_some).then(|| {
-                Value::Array(parts.into_iter().zip(items).map(|(new, old)| new.unwrap_or_else(|| old.clone())).collect())
+                Value::Array(
+                    parts
+                        .into_iter()
+                        .zip(items)
+                        .map(|(new, old)| new.unwrap_or_else(|| old.clone()))
+                        .collect(),
+                )
             })
         }
         Value::Object(map) => {
             let mut changed: Option<Map<String, Value>> = None;
             for (name, v) in map {
                 if let Some(new) = replace_elements(v, texts, salt) {
-                    changed.get_or_insert_with(|| map.clone()).insert(name.clone(), new);
+                    changed
+                        .get_or_insert_with(|| map.clone())
+                        .insert(name.clone(), new);
                 }
             }
             changed.map(Value::Object)
@@ -193,12 +214,18 @@ pub struct DisclosureError(pub &'static str);
 /// When it is not unpadded base64url of canonical JSON `[salt, pointer, value]` or `[salt, value]`.
 pub fn decode(disclosure: &str) -> Result<Disclosure, DisclosureError> {
     let bytes = decode_b64url(disclosure).ok_or(DisclosureError("it is not base64url"))?;
-    let limits = Limits { depth: MAX_DEPTH, ..Limits::default() };
-    let value = json::parse(&bytes, limits).map_err(|_| DisclosureError("it is not strict JSON"))?;
+    let limits = Limits {
+        depth: MAX_DEPTH,
+        ..Limits::default()
+    };
+    let value =
+        json::parse(&bytes, limits).map_err(|_| DisclosureError("it is not strict JSON"))?;
     if json::canonical(&value).as_bytes() != bytes {
         return Err(DisclosureError("its JSON is not in canonical form"));
     }
-    let Value::Array(parts) = value else { return Err(DisclosureError("it is not an array")) };
+    let Value::Array(parts) = value else {
+        return Err(DisclosureError("it is not an array"));
+    };
     let mut parts = parts.into_iter();
     let salt = parts.next().and_then(|s| decode_b64url(s.as_str()?));
     if salt.is_none_or(|s| s.len() != SALT) {
@@ -206,11 +233,21 @@ pub fn decode(disclosure: &str) -> Result<Disclosure, DisclosureError> {
     }
     let digest = digest(disclosure);
     match (parts.next(), parts.next(), parts.next()) {
-        (Some(value), None, None) => Ok(Disclosure { digest, pointer: None, value }),
+        (Some(value), None, None) => Ok(Disclosure {
+            digest,
+            pointer: None,
+            value,
+        }),
         (Some(Value::String(pointer)), Some(value), None) if pointer.starts_with('/') => {
-            Ok(Disclosure { digest, pointer: Some(pointer), value })
+            Ok(Disclosure {
+                digest,
+                pointer: Some(pointer),
+                value,
+            })
         }
-        _ => Err(DisclosureError("it is neither [salt, pointer, value] nor [salt, value]")),
+        _ => Err(DisclosureError(
+            "it is neither [salt, pointer, value] nor [salt, value]",
+        )),
     }
 }
 
@@ -242,19 +279,40 @@ mod tests {
         let value = json!([{"claim": "a", "citations": [{"id": 1}, {"id": 2}]}, {"claim": "b", "tags": ["x", "y"]}]);
         let got = disclose([("/data/claims", &value)], counting());
         assert_eq!(got.top.len(), 1);
-        assert_eq!(got.texts.len(), 1 + 2 + 2, "one member, two claims, two citations");
-        let read: Vec<Disclosure> = got.texts.iter().filter_map(|t| decode(&encode(t)).ok()).collect();
+        assert_eq!(
+            got.texts.len(),
+            1 + 2 + 2,
+            "one member, two claims, two citations"
+        );
+        let read: Vec<Disclosure> = got
+            .texts
+            .iter()
+            .filter_map(|t| decode(&encode(t)).ok())
+            .collect();
         assert_eq!(read.len(), 5);
-        let member = read.iter().find(|d| d.pointer.as_deref() == Some("/data/claims"));
-        let placeholders: Vec<Hash> = member.and_then(|m| m.value.as_array()).map(|a| a.iter().filter_map(placeholder).collect()).unwrap_or_default();
+        let member = read
+            .iter()
+            .find(|d| d.pointer.as_deref() == Some("/data/claims"));
+        let placeholders: Vec<Hash> = member
+            .and_then(|m| m.value.as_array())
+            .map(|a| a.iter().filter_map(placeholder).collect())
+            .unwrap_or_default();
         assert_eq!(placeholders.len(), 2);
-        assert!(placeholders.iter().all(|p| read.iter().any(|d| d.digest == *p && d.pointer.is_none())));
+        assert!(
+            placeholders
+                .iter()
+                .all(|p| read.iter().any(|d| d.digest == *p && d.pointer.is_none()))
+        );
     }
 
     #[test]
     fn an_empty_or_mixed_array_stays_whole() {
         for whole in [json!([]), json!([{"a": 1}, 2]), json!(["a"])] {
-            assert_eq!(disclose([("/data/x", &whole)], counting()).texts.len(), 1, "{whole}");
+            assert_eq!(
+                disclose([("/data/x", &whole)], counting()).texts.len(),
+                1,
+                "{whole}"
+            );
         }
     }
 
@@ -286,6 +344,9 @@ mod tests {
     #[test]
     fn digests_are_those_of_rfc_9901() {
         let d = "WyJfMjZiYzRMVC1hYzZxMktJNmNCVzVlcyIsICJmYW1pbHlfbmFtZSIsICJNw7ZiaXVzIl0";
-        assert_eq!(digest(d).to_b64url(), "X9yH0Ajrdm1Oij4tWso9UzzKJvPoDxwmuEcO3XAdRC0");
+        assert_eq!(
+            digest(d).to_b64url(),
+            "X9yH0Ajrdm1Oij4tWso9UzzKJvPoDxwmuEcO3XAdRC0"
+        );
     }
 }

@@ -51,7 +51,12 @@ pub enum EnvelopeError {
 /// Pre-authentication encoding: `"DSSEv1" SP LEN(type) SP type SP LEN(body) SP body`.
 #[must_use]
 pub fn pae(payload_type: &str, body: &[u8]) -> Vec<u8> {
-    let mut out = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), body.len()).into_bytes();
+    let mut out = format!(
+        "DSSEv1 {} {payload_type} {} ",
+        payload_type.len(),
+        body.len()
+    )
+    .into_bytes();
     out.extend_from_slice(body);
     out
 }
@@ -61,8 +66,16 @@ impl Envelope {
     #[must_use]
     pub fn sign(payload_type: &str, body: &[u8], signer: &NoteSigner) -> Self {
         let sig = b64(&signer.sign_bytes(&pae(payload_type, body)));
-        let keyid = format!("{}+{}", signer.vkey().name(), hex::encode(signer.vkey().id()));
-        Self { payload: b64(body), payload_type: payload_type.to_owned(), signatures: vec![EnvelopeSignature { keyid, sig }] }
+        let keyid = format!(
+            "{}+{}",
+            signer.vkey().name(),
+            hex::encode(signer.vkey().id())
+        );
+        Self {
+            payload: b64(body),
+            payload_type: payload_type.to_owned(),
+            signatures: vec![EnvelopeSignature { keyid, sig }],
+        }
     }
 
     /// The payload's bytes, once `key` is found to have signed exactly them.
@@ -72,8 +85,15 @@ impl Envelope {
     pub fn open(&self, key: &Vkey) -> Result<Vec<u8>, EnvelopeError> {
         let body = self.payload_bytes()?;
         let message = pae(&self.payload_type, &body);
-        let good = self.signatures.iter().any(|s| decode_b64(&s.sig).is_some_and(|sig| key.verifies(&message, &sig)));
-        if good { Ok(body) } else { Err(EnvelopeError::Signature) }
+        let good = self
+            .signatures
+            .iter()
+            .any(|s| decode_b64(&s.sig).is_some_and(|sig| key.verifies(&message, &sig)));
+        if good {
+            Ok(body)
+        } else {
+            Err(EnvelopeError::Signature)
+        }
     }
 
     /// The payload's bytes, not verified.
@@ -98,12 +118,18 @@ mod tests {
 
     #[test]
     fn the_encoding_is_that_of_the_specification() {
-        assert_eq!(pae("http://example.com/HelloWorld", b"hello world"), b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
+        assert_eq!(
+            pae("http://example.com/HelloWorld", b"hello world"),
+            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+        );
     }
 
     #[test]
     fn opens_only_what_the_key_signed() {
-        let signer = |seed| NoteSigner::new("l.example/a", SigningKey::from_bytes(&[seed; 32])).unwrap_or_else(|| panic!("a key name"));
+        let signer = |seed| {
+            NoteSigner::new("l.example/a", SigningKey::from_bytes(&[seed; 32]))
+                .unwrap_or_else(|| panic!("a key name"))
+        };
         let good = Envelope::sign(IN_TOTO, b"{}", &signer(1));
         assert_eq!(good.open(signer(1).vkey()), Ok(b"{}".to_vec()));
         assert_eq!(good.open(signer(2).vkey()), Err(EnvelopeError::Signature));

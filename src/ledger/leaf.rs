@@ -146,9 +146,16 @@ impl Leaf {
             return Err(LeafError::TooLong);
         }
         let value = json::parse(bytes, Limits::default()).map_err(|faults| {
-            LeafError::Json(faults.into_iter().next().map_or_else(String::new, |f| format!("{} at `{}`", f.detail, f.pointer)))
+            LeafError::Json(
+                faults
+                    .into_iter()
+                    .next()
+                    .map_or_else(String::new, |f| format!("{} at `{}`", f.detail, f.pointer)),
+            )
         })?;
-        let Value::Object(mut map) = value else { return Err(LeafError::Json("it is not an object".into())) };
+        let Value::Object(mut map) = value else {
+            return Err(LeafError::Json("it is not an object".into()));
+        };
         if take(&mut map, "v", |v| v.as_u64().filter(|v| *v == 1))?.is_none() {
             return Err(LeafError::Absent("v"));
         }
@@ -195,11 +202,21 @@ impl Leaf {
     }
 }
 
-fn take<T>(map: &mut Map<String, Value>, name: &'static str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, LeafError> {
-    map.remove(name).map(|v| read(&v).ok_or(LeafError::Malformed(name))).transpose()
+fn take<T>(
+    map: &mut Map<String, Value>,
+    name: &'static str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Result<Option<T>, LeafError> {
+    map.remove(name)
+        .map(|v| read(&v).ok_or(LeafError::Malformed(name)))
+        .transpose()
 }
 
-fn need<T>(map: &mut Map<String, Value>, name: &'static str, read: impl Fn(&Value) -> Option<T>) -> Result<T, LeafError> {
+fn need<T>(
+    map: &mut Map<String, Value>,
+    name: &'static str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Result<T, LeafError> {
     take(map, name, read)?.ok_or(LeafError::Absent(name))
 }
 
@@ -215,29 +232,59 @@ mod tests {
 
     fn leaf() -> impl Strategy<Value = Leaf> {
         let id = || any::<[u8; 16]>().prop_map(Id16);
-        let case = proptest::option::of((id(), 0..1_000_u64, hash()).prop_map(|(case, seq, prev)| CaseLink { case, seq, prev }));
-        let trace = proptest::option::of((id(), proptest::option::of(any::<[u8; 8]>().prop_map(SpanId))));
-        let time = || (0..4_000_000_000_000_000_i64).prop_filter_map("range", Timestamp::from_micros);
-        let fact = proptest::option::of(".{0,8}".prop_map(|s| json!({"k": s, "n": [1, 2]}).as_object().cloned().unwrap_or_default()));
+        let case = proptest::option::of(
+            (id(), 0..1_000_u64, hash()).prop_map(|(case, seq, prev)| CaseLink { case, seq, prev }),
+        );
+        let trace = proptest::option::of((
+            id(),
+            proptest::option::of(any::<[u8; 8]>().prop_map(SpanId)),
+        ));
+        let time =
+            || (0..4_000_000_000_000_000_i64).prop_filter_map("range", Timestamp::from_micros);
+        let fact = proptest::option::of(".{0,8}".prop_map(|s| {
+            json!({"k": s, "n": [1, 2]})
+                .as_object()
+                .cloned()
+                .unwrap_or_default()
+        }));
         (
-            ("[a-z./]{1,20}", 0..9_007_199_254_740_991_u64, hash(), "[a-z.]{1,20}", hash(), case),
-            (trace, time(), time(), id(), proptest::option::of(hash()), fact),
-        )
-            .prop_map(|((ledger, seq, prev, kind, eid, case), (trace, occurred, recorded, producer, content, fact))| Leaf {
-                ledger,
-                seq,
-                prev,
-                kind,
-                eid,
+            (
+                "[a-z./]{1,20}",
+                0..9_007_199_254_740_991_u64,
+                hash(),
+                "[a-z.]{1,20}",
+                hash(),
                 case,
-                trace: trace.map(|t| t.0),
-                span: trace.and_then(|t| t.1),
-                occurred,
-                recorded,
-                producer,
-                content,
+            ),
+            (
+                trace,
+                time(),
+                time(),
+                id(),
+                proptest::option::of(hash()),
                 fact,
-            })
+            ),
+        )
+            .prop_map(
+                |(
+                    (ledger, seq, prev, kind, eid, case),
+                    (trace, occurred, recorded, producer, content, fact),
+                )| Leaf {
+                    ledger,
+                    seq,
+                    prev,
+                    kind,
+                    eid,
+                    case,
+                    trace: trace.map(|t| t.0),
+                    span: trace.and_then(|t| t.1),
+                    occurred,
+                    recorded,
+                    producer,
+                    content,
+                    fact,
+                },
+            )
     }
 
     proptest! {
@@ -269,23 +316,48 @@ mod tests {
         let with = |name: &str, v: Value| {
             let mut m = good.clone();
             if let Value::Object(m) = &mut m {
-                if v.is_null() { m.remove(name); } else { m.insert(name.into(), v); }
+                if v.is_null() {
+                    m.remove(name);
+                } else {
+                    m.insert(name.into(), v);
+                }
             }
             Leaf::decode(json::canonical(&m).as_bytes())
         };
         assert!(with("seq", json!(0)).is_ok());
-        assert_eq!(with("note", json!("x")), Err(LeafError::Unknown("note".into())));
+        assert_eq!(
+            with("note", json!("x")),
+            Err(LeafError::Unknown("note".into()))
+        );
         assert_eq!(with("v", json!(2)), Err(LeafError::Malformed("v")));
         assert_eq!(with("prev", Value::Null), Err(LeafError::Absent("prev")));
         assert_eq!(with("seq", json!("0")), Err(LeafError::Malformed("seq")));
         assert_eq!(with("case_seq", json!(0)), Err(LeafError::Absent("case")));
-        assert_eq!(with("span", json!("00f067aa0ba902b7")), Err(LeafError::Absent("trace")));
-        assert_eq!(with("occurred", json!("2026-01-01T00:00:00Z")), Err(LeafError::Malformed("occurred")));
-        assert_eq!(with("prev", json!("A".repeat(64))), Err(LeafError::Malformed("prev")));
+        assert_eq!(
+            with("span", json!("00f067aa0ba902b7")),
+            Err(LeafError::Absent("trace"))
+        );
+        assert_eq!(
+            with("occurred", json!("2026-01-01T00:00:00Z")),
+            Err(LeafError::Malformed("occurred"))
+        );
+        assert_eq!(
+            with("prev", json!("A".repeat(64))),
+            Err(LeafError::Malformed("prev"))
+        );
         let text = json::canonical(&good);
-        assert_eq!(Leaf::decode(format!(" {text}").as_bytes()), Err(LeafError::NotCanonical));
+        assert_eq!(
+            Leaf::decode(format!(" {text}").as_bytes()),
+            Err(LeafError::NotCanonical)
+        );
         let doubled = text.replacen('{', "{\"v\":1,", 1);
-        assert!(matches!(Leaf::decode(doubled.as_bytes()), Err(LeafError::Json(_))));
-        assert_eq!(Leaf::decode(&vec![b' '; MAX_LEAF + 1]), Err(LeafError::TooLong));
+        assert!(matches!(
+            Leaf::decode(doubled.as_bytes()),
+            Err(LeafError::Json(_))
+        ));
+        assert_eq!(
+            Leaf::decode(&vec![b' '; MAX_LEAF + 1]),
+            Err(LeafError::TooLong)
+        );
     }
 }

@@ -27,7 +27,10 @@ impl Algorithm {
 /// A name by which verifiers know a key: not empty, no white space, no plus sign.
 #[must_use]
 pub fn is_key_name(name: &str) -> bool {
-    !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c == '+' || c.is_control())
+    !name.is_empty()
+        && !name
+            .chars()
+            .any(|c| c.is_whitespace() || c == '+' || c.is_control())
 }
 
 /// A verifier key, written `<name>+<8 hex digits of the key id>+<base64(type ‖ public key)>`.
@@ -45,10 +48,14 @@ pub enum VkeyError {
     #[error("a verifier key has the form <name>+<8 hex digits>+<base64>")]
     Form,
     /// Unknown type byte, or wrong length.
-    #[error("the verifier key is of an unknown type or length; Ed25519 (type 1 or 4) with 32 bytes is supported")]
+    #[error(
+        "the verifier key is of an unknown type or length; Ed25519 (type 1 or 4) with 32 bytes is supported"
+    )]
     Type,
     /// The id is not that of the key.
-    #[error("the verifier key's id does not belong to its name and bytes; was a part of it copied wrongly?")]
+    #[error(
+        "the verifier key's id does not belong to its name and bytes; was a part of it copied wrongly?"
+    )]
     Id,
     /// The bytes are no usable point.
     #[error("the verifier key's bytes are not a usable Ed25519 public key")]
@@ -59,7 +66,11 @@ impl Vkey {
     /// A key with its name.
     #[must_use]
     pub fn new(name: &str, algorithm: Algorithm, key: VerifyingKey) -> Option<Self> {
-        is_key_name(name).then(|| Self { name: name.to_owned(), algorithm, key })
+        is_key_name(name).then(|| Self {
+            name: name.to_owned(),
+            algorithm,
+            key,
+        })
     }
 
     /// Reads the text form.
@@ -84,8 +95,16 @@ impl Vkey {
         if key.is_weak() {
             return Err(VkeyError::Point);
         }
-        let vkey = Self { name: name.to_owned(), algorithm, key };
-        if hex::encode(vkey.id()) == id { Ok(vkey) } else { Err(VkeyError::Id) }
+        let vkey = Self {
+            name: name.to_owned(),
+            algorithm,
+            key,
+        };
+        if hex::encode(vkey.id()) == id {
+            Ok(vkey)
+        } else {
+            Err(VkeyError::Id)
+        }
     }
 
     /// Name of the key.
@@ -109,7 +128,12 @@ impl Vkey {
     /// `SHA-256(name ‖ 0x0A ‖ type ‖ public key)`, first four bytes.
     #[must_use]
     pub fn id(&self) -> [u8; 4] {
-        let hash = sha256(&[self.name.as_bytes(), b"\n", &[self.algorithm.byte()], self.key.as_bytes()]);
+        let hash = sha256(&[
+            self.name.as_bytes(),
+            b"\n",
+            &[self.algorithm.byte()],
+            self.key.as_bytes(),
+        ]);
         [hash.0[0], hash.0[1], hash.0[2], hash.0[3]]
     }
 
@@ -124,7 +148,13 @@ impl fmt::Display for Vkey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = vec![self.algorithm.byte()];
         bytes.extend_from_slice(self.key.as_bytes());
-        write!(f, "{}+{}+{}", self.name, hex::encode(self.id()), b64(&bytes))
+        write!(
+            f,
+            "{}+{}+{}",
+            self.name,
+            hex::encode(self.id()),
+            b64(&bytes)
+        )
     }
 }
 
@@ -232,15 +262,24 @@ impl<'a> Note<'a> {
         let lines = lines.strip_suffix('\n').ok_or(NoteError::Form)?;
         let mut signatures = Vec::new();
         for line in lines.split('\n') {
-            let (name, blob) = line.strip_prefix("— ").and_then(|l| l.split_once(' ')).ok_or(NoteError::Form)?;
-            let blob = decode_b64(blob).filter(|b| b.len() > 4).ok_or(NoteError::Form)?;
+            let (name, blob) = line
+                .strip_prefix("— ")
+                .and_then(|l| l.split_once(' '))
+                .ok_or(NoteError::Form)?;
+            let blob = decode_b64(blob)
+                .filter(|b| b.len() > 4)
+                .ok_or(NoteError::Form)?;
             if !is_key_name(name) {
                 return Err(NoteError::Form);
             }
             if signatures.len() == MAX_SIGNATURES {
                 return Err(NoteError::TooMany);
             }
-            signatures.push(NoteSignature { name, id: [blob[0], blob[1], blob[2], blob[3]], bytes: blob[4..].to_vec() });
+            signatures.push(NoteSignature {
+                name,
+                id: [blob[0], blob[1], blob[2], blob[3]],
+                bytes: blob[4..].to_vec(),
+            });
         }
         Ok(Self { text, signatures })
     }
@@ -252,7 +291,12 @@ impl<'a> Note<'a> {
     pub fn verify<'k>(&self, known: &'k [Vkey]) -> Result<Vec<&'k Vkey>, NoteError> {
         let mut good: Vec<&Vkey> = Vec::new();
         for signature in &self.signatures {
-            let Some(vkey) = known.iter().find(|k| k.name == signature.name && k.id() == signature.id) else { continue };
+            let Some(vkey) = known
+                .iter()
+                .find(|k| k.name == signature.name && k.id() == signature.id)
+            else {
+                continue;
+            };
             if !self.signature_is_good(vkey, &signature.bytes) {
                 return Err(NoteError::Bad(vkey.to_string()));
             }
@@ -260,17 +304,26 @@ impl<'a> Note<'a> {
                 good.push(vkey);
             }
         }
-        if good.is_empty() { Err(NoteError::Unknown) } else { Ok(good) }
+        if good.is_empty() {
+            Err(NoteError::Unknown)
+        } else {
+            Ok(good)
+        }
     }
 
     fn signature_is_good(&self, vkey: &Vkey, bytes: &[u8]) -> bool {
         match vkey.algorithm {
             Algorithm::Ed25519 => vkey.verifies(self.text.as_bytes(), bytes),
             Algorithm::CosignatureV1 => {
-                let Some((time, signature)) = bytes.split_first_chunk::<8>() else { return false };
+                let Some((time, signature)) = bytes.split_first_chunk::<8>() else {
+                    return false;
+                };
                 let seconds = u64::from_be_bytes(*time);
                 i64::try_from(seconds).is_ok()
-                    && vkey.verifies(format!("cosignature/v1\ntime {seconds}\n{}", self.text).as_bytes(), signature)
+                    && vkey.verifies(
+                        format!("cosignature/v1\ntime {seconds}\n{}", self.text).as_bytes(),
+                        signature,
+                    )
             }
         }
     }
@@ -278,10 +331,16 @@ impl<'a> Note<'a> {
     /// When a cosigner says that it signed, in seconds since 1970; `None` when it did not. Call after [`Note::verify`].
     #[must_use]
     pub fn cosigned_at(&self, vkey: &Vkey) -> Option<u64> {
-        let signature = self.signatures.iter().find(|s| s.name == vkey.name && s.id == vkey.id())?;
+        let signature = self
+            .signatures
+            .iter()
+            .find(|s| s.name == vkey.name && s.id == vkey.id())?;
         match vkey.algorithm {
             Algorithm::Ed25519 => None,
-            Algorithm::CosignatureV1 => signature.bytes.first_chunk().map(|t| u64::from_be_bytes(*t)),
+            Algorithm::CosignatureV1 => signature
+                .bytes
+                .first_chunk()
+                .map(|t| u64::from_be_bytes(*t)),
         }
     }
 }
@@ -291,7 +350,8 @@ mod tests {
     use super::*;
 
     fn signer(name: &str, seed: u8) -> NoteSigner {
-        NoteSigner::new(name, SigningKey::from_bytes(&[seed; 32])).unwrap_or_else(|| panic!("{name} is a key name"))
+        NoteSigner::new(name, SigningKey::from_bytes(&[seed; 32]))
+            .unwrap_or_else(|| panic!("{name} is a key name"))
     }
 
     #[test]
@@ -303,24 +363,40 @@ mod tests {
         assert_eq!(parsed.as_ref().map(|n| n.text), Ok("hello\n\nworld\n"));
         assert_eq!(parsed.and_then(|n| n.verify(&keys).map(|k| k.len())), Ok(1));
         let other = [signer("ledger.example/a", 2).vkey().clone()];
-        assert_eq!(Note::parse(&note).and_then(|n| n.verify(&other).map(|k| k.len())), Err(NoteError::Unknown));
+        assert_eq!(
+            Note::parse(&note).and_then(|n| n.verify(&other).map(|k| k.len())),
+            Err(NoteError::Unknown)
+        );
         let changed = note.replace("hello", "hullo");
-        assert!(matches!(Note::parse(&changed).and_then(|n| n.verify(&keys).map(|k| k.len())), Err(NoteError::Bad(_))));
+        assert!(matches!(
+            Note::parse(&changed).and_then(|n| n.verify(&keys).map(|k| k.len())),
+            Err(NoteError::Bad(_))
+        ));
     }
 
     #[test]
     fn a_vkey_reads_back_and_every_mutilation_is_refused() {
         let text = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
-        assert_eq!(Vkey::parse(text).map(|k| k.to_string()), Ok(text.to_owned()));
+        assert_eq!(
+            Vkey::parse(text).map(|k| k.to_string()),
+            Ok(text.to_owned())
+        );
         for start in 0..text.len() {
             for end in start..text.len() {
-                assert!(start == 0 && end == text.len() || Vkey::parse(&text[start..end]).is_err(), "{}", &text[start..end]);
+                assert!(
+                    start == 0 && end == text.len() || Vkey::parse(&text[start..end]).is_err(),
+                    "{}",
+                    &text[start..end]
+                );
             }
         }
         for i in 0..text.len() {
             let mut bytes = text.as_bytes().to_vec();
             bytes[i] += 1;
-            assert!(Vkey::parse(&String::from_utf8_lossy(&bytes)).is_err(), "byte {i} incremented");
+            assert!(
+                Vkey::parse(&String::from_utf8_lossy(&bytes)).is_err(),
+                "byte {i} incremented"
+            );
         }
     }
 
@@ -328,7 +404,18 @@ mod tests {
     fn malformed_notes_are_refused() {
         let good = signer("a.example/b", 3).sign("x\n");
         let line = good.lines().last().unwrap_or_default().to_owned();
-        for bad in ["", "x\n", "x\n\n", "x\n\nno signature\n", "x\n\n— a.example/b\n", "x\n\n— a b c\n", &good[..good.len() - 1], &format!("x\u{1}\n\n{line}\n"), &format!("x\n\n— a+b {}\n", b64(&[0; 68])), &format!("x\n\n— a {}\n", b64(&[0; 4]))] {
+        for bad in [
+            "",
+            "x\n",
+            "x\n\n",
+            "x\n\nno signature\n",
+            "x\n\n— a.example/b\n",
+            "x\n\n— a b c\n",
+            &good[..good.len() - 1],
+            &format!("x\u{1}\n\n{line}\n"),
+            &format!("x\n\n— a+b {}\n", b64(&[0; 68])),
+            &format!("x\n\n— a {}\n", b64(&[0; 4])),
+        ] {
             assert!(Note::parse(bad).is_err(), "{bad:?}");
         }
         let crowd = format!("x\n\n{}", format!("{line}\n").repeat(MAX_SIGNATURES + 1));

@@ -20,7 +20,13 @@ pub enum ProofError {
 ///
 /// # Errors
 /// See [`ProofError`].
-pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, path: &[Hash], root: &Hash) -> Result<(), ProofError> {
+pub fn verify_inclusion(
+    leaf: &Hash,
+    index: u64,
+    size: u64,
+    path: &[Hash],
+    root: &Hash,
+) -> Result<(), ProofError> {
     if index >= size {
         return Err(ProofError::Range);
     }
@@ -47,7 +53,11 @@ pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, path: &[Hash], root:
     if last != 0 {
         return Err(ProofError::Length);
     }
-    if hash == *root { Ok(()) } else { Err(ProofError::Root) }
+    if hash == *root {
+        Ok(())
+    } else {
+        Err(ProofError::Root)
+    }
 }
 
 /// Checks that the tree of `first` leaves is the beginning of the tree of `second` leaves.
@@ -55,7 +65,13 @@ pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, path: &[Hash], root:
 ///
 /// # Errors
 /// See [`ProofError`].
-pub fn verify_consistency(first: u64, second: u64, path: &[Hash], first_root: &Hash, second_root: &Hash) -> Result<(), ProofError> {
+pub fn verify_consistency(
+    first: u64,
+    second: u64,
+    path: &[Hash],
+    first_root: &Hash,
+    second_root: &Hash,
+) -> Result<(), ProofError> {
     if first > second {
         return Err(ProofError::Range);
     }
@@ -63,13 +79,21 @@ pub fn verify_consistency(first: u64, second: u64, path: &[Hash], first_root: &H
         if !path.is_empty() {
             return Err(ProofError::Length);
         }
-        return if first_root == second_root { Ok(()) } else { Err(ProofError::Root) };
+        return if first_root == second_root {
+            Ok(())
+        } else {
+            Err(ProofError::Root)
+        };
     }
     if first == 0 {
         return Err(ProofError::Range);
     }
     let mut rest = path.iter();
-    let seed = if first.is_power_of_two() { first_root } else { rest.next().ok_or(ProofError::Length)? };
+    let seed = if first.is_power_of_two() {
+        first_root
+    } else {
+        rest.next().ok_or(ProofError::Length)?
+    };
     let (mut at, mut last) = (first - 1, second - 1);
     while at & 1 == 1 {
         at >>= 1;
@@ -98,5 +122,9 @@ pub fn verify_consistency(first: u64, second: u64, path: &[Hash], first_root: &H
     if last != 0 {
         return Err(ProofError::Length);
     }
-    if old == *first_root && new == *second_root { Ok(()) } else { Err(ProofError::Root) }
+    if old == *first_root && new == *second_root {
+        Ok(())
+    } else {
+        Err(ProofError::Root)
+    }
 }

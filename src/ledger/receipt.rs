@@ -35,7 +35,11 @@ impl Receipt {
     /// The file.
     #[must_use]
     pub fn encode(&self) -> String {
-        let mut out = format!("{HEADER}\nextra {}\nindex {}\n", b64(&self.leaf), self.index);
+        let mut out = format!(
+            "{HEADER}\nextra {}\nindex {}\n",
+            b64(&self.leaf),
+            self.index
+        );
         for hash in &self.path {
             out.push_str(&hash.to_b64());
             out.push('\n');
@@ -50,19 +54,40 @@ impl Receipt {
     /// # Errors
     /// See [`ReceiptError`].
     pub fn parse(text: &str) -> Result<Self, ReceiptError> {
-        let (head, checkpoint) = text.split_once("\n\n").ok_or(ReceiptError("it has no blank line before the checkpoint"))?;
+        let (head, checkpoint) = text
+            .split_once("\n\n")
+            .ok_or(ReceiptError("it has no blank line before the checkpoint"))?;
         let mut lines = head.split('\n');
         if lines.next() != Some(HEADER) {
             return Err(ReceiptError("its first line is not c2sp.org/tlog-proof@v1"));
         }
-        let leaf = lines.next().and_then(|l| l.strip_prefix("extra ")).and_then(decode_b64).ok_or(ReceiptError("its second line does not carry the leaf"))?;
-        let index = lines.next().and_then(|l| l.strip_prefix("index ")).ok_or(ReceiptError("its third line does not carry the index"))?;
-        let index = index.parse().ok().filter(|i: &u64| i.to_string() == index).ok_or(ReceiptError("its index is not a decimal number"))?;
-        let path: Vec<Hash> = lines.map(Hash::from_b64).collect::<Option<_>>().ok_or(ReceiptError("a line of its proof is not a hash"))?;
+        let leaf = lines
+            .next()
+            .and_then(|l| l.strip_prefix("extra "))
+            .and_then(decode_b64)
+            .ok_or(ReceiptError("its second line does not carry the leaf"))?;
+        let index = lines
+            .next()
+            .and_then(|l| l.strip_prefix("index "))
+            .ok_or(ReceiptError("its third line does not carry the index"))?;
+        let index = index
+            .parse()
+            .ok()
+            .filter(|i: &u64| i.to_string() == index)
+            .ok_or(ReceiptError("its index is not a decimal number"))?;
+        let path: Vec<Hash> = lines
+            .map(Hash::from_b64)
+            .collect::<Option<_>>()
+            .ok_or(ReceiptError("a line of its proof is not a hash"))?;
         if path.len() > 64 {
             return Err(ReceiptError("its proof is longer than any tree is high"));
         }
-        Ok(Self { leaf, index, path, checkpoint: checkpoint.to_owned() })
+        Ok(Self {
+            leaf,
+            index,
+            path,
+            checkpoint: checkpoint.to_owned(),
+        })
     }
 }
 
@@ -72,11 +97,28 @@ mod tests {
 
     #[test]
     fn reads_back_what_it_wrote() {
-        let r = Receipt { leaf: b"{}".to_vec(), index: 7, path: vec![Hash::ZERO, Hash::leaf(b"a")], checkpoint: "o\n8\nr\n\n— o AAAA\n".into() };
+        let r = Receipt {
+            leaf: b"{}".to_vec(),
+            index: 7,
+            path: vec![Hash::ZERO, Hash::leaf(b"a")],
+            checkpoint: "o\n8\nr\n\n— o AAAA\n".into(),
+        };
         assert_eq!(Receipt::parse(&r.encode()), Ok(r.clone()));
-        for (from, to) in [("v1", "v2"), ("index 7", "index 07"), ("index 7", "index x"), ("extra ", "other "), ("\n\no", "\no"), ("AAAAAAA=\n", "AAAAAA\n")] {
+        for (from, to) in [
+            ("v1", "v2"),
+            ("index 7", "index 07"),
+            ("index 7", "index x"),
+            ("extra ", "other "),
+            ("\n\no", "\no"),
+            ("AAAAAAA=\n", "AAAAAA\n"),
+        ] {
             let bad = r.encode().replacen(from, to, 1);
-            assert!(bad == r.encode() || Receipt::parse(&bad).is_err() || Receipt::parse(&bad) != Ok(r.clone()), "{from} -> {to}");
+            assert!(
+                bad == r.encode()
+                    || Receipt::parse(&bad).is_err()
+                    || Receipt::parse(&bad) != Ok(r.clone()),
+                "{from} -> {to}"
+            );
             assert_ne!(bad, r.encode());
         }
     }

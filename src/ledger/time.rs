@@ -8,7 +8,9 @@ pub struct Timestamp(i64);
 
 /// Why a text is not a time that can be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("write the time as RFC 3339 with an offset, such as 2026-11-22T10:15:30.123456Z or 2026-11-22T11:15:30+01:00")]
+#[error(
+    "write the time as RFC 3339 with an offset, such as 2026-11-22T10:15:30.123456Z or 2026-11-22T11:15:30+01:00"
+)]
 pub struct TimestampError;
 
 /// 0001-01-01T00:00:00Z.
@@ -51,20 +53,36 @@ impl Timestamp {
                 13 | 16 => *c == b':',
                 _ => c.is_ascii_digit(),
             });
-        let rest = if shape { &b[19..] } else { return Err(TimestampError) };
-        let fraction = rest.strip_prefix(b".").map_or(0, |r| 1 + r.iter().take_while(|c| c.is_ascii_digit()).count());
+        let rest = if shape {
+            &b[19..]
+        } else {
+            return Err(TimestampError);
+        };
+        let fraction = rest.strip_prefix(b".").map_or(0, |r| {
+            1 + r.iter().take_while(|c| c.is_ascii_digit()).count()
+        });
         let zone_ok = match &rest[fraction..] {
             [b'Z' | b'z'] => true,
-            [b'+' | b'-', h1, h2, b':', m1, m2] => [h1, h2, m1, m2].iter().all(|c| c.is_ascii_digit()),
+            [b'+' | b'-', h1, h2, b':', m1, m2] => {
+                [h1, h2, m1, m2].iter().all(|c| c.is_ascii_digit())
+            }
             _ => false,
         };
         if fraction == 1 || !zone_ok || &b[17..19] == b"60" {
             return Err(TimestampError);
         }
         // A calendar library keeps nanoseconds; more digits than that are cut first.
-        let text = if fraction > 10 { format!("{}{}", &text[..29], &text[19 + fraction..]) } else { text.to_owned() };
-        let time: jiff::Timestamp = text.to_ascii_uppercase().parse().map_err(|_| TimestampError)?;
-        let micros = i64::try_from(time.as_nanosecond().div_euclid(1_000)).map_err(|_| TimestampError)?;
+        let text = if fraction > 10 {
+            format!("{}{}", &text[..29], &text[19 + fraction..])
+        } else {
+            text.to_owned()
+        };
+        let time: jiff::Timestamp = text
+            .to_ascii_uppercase()
+            .parse()
+            .map_err(|_| TimestampError)?;
+        let micros =
+            i64::try_from(time.as_nanosecond().div_euclid(1_000)).map_err(|_| TimestampError)?;
         Self::from_micros(micros).ok_or(TimestampError)
     }
 
@@ -83,7 +101,14 @@ impl fmt::Display for Timestamp {
         let micros = self.0.rem_euclid(86_400_000_000);
         let (y, m, d) = civil_from_days(days);
         let s = micros / 1_000_000;
-        write!(f, "{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}.{:06}Z", s / 3600, s / 60 % 60, s % 60, micros % 1_000_000)
+        write!(
+            f,
+            "{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}.{:06}Z",
+            s / 3600,
+            s / 60 % 60,
+            s % 60,
+            micros % 1_000_000
+        )
     }
 }
 
@@ -97,7 +122,11 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     let mp = (5 * doy + 2) / 153;
     let m = if mp < 10 { mp + 3 } else { mp - 9 };
-    (yoe + era * 400 + i64::from(m <= 2), m, doy - (153 * mp + 2) / 5 + 1)
+    (
+        yoe + era * 400 + i64::from(m <= 2),
+        m,
+        doy - (153 * mp + 2) / 5 + 1,
+    )
 }
 
 #[cfg(test)]
@@ -110,13 +139,34 @@ mod tests {
         for (text, want) in [
             ("2026-11-22T10:15:30Z", "2026-11-22T10:15:30.000000Z"),
             ("2026-11-22t11:15:30.5+01:00", "2026-11-22T10:15:30.500000Z"),
-            ("2024-02-29T23:59:59.123456789123-00:30", "2024-03-01T00:29:59.123456Z"),
+            (
+                "2024-02-29T23:59:59.123456789123-00:30",
+                "2024-03-01T00:29:59.123456Z",
+            ),
             ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z"),
             ("1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"),
         ] {
-            assert_eq!(Timestamp::parse_rfc3339(text).map(|t| t.to_string()), Ok(want.to_owned()), "{text}");
+            assert_eq!(
+                Timestamp::parse_rfc3339(text).map(|t| t.to_string()),
+                Ok(want.to_owned()),
+                "{text}"
+            );
         }
-        for bad in ["2026-11-22", "2026-11-22T10:15:30", "2026-02-30T10:15:30Z", "2026-11-22 10:15:30Z", "2026-11-22T10:15:60Z", "2026-11-22T10:15:30.Z", "2026-11-22T10:15:30+0100", "2026-11-22T10:15:30+99:00", "2026-11-22T24:15:30Z", "-026-11-22T10:15:30Z", "2026-11-22T10:15:30[UTC]", "2026-11-22T10:15:30Z[UTC]", "yesterday at half past four"] {
+        for bad in [
+            "2026-11-22",
+            "2026-11-22T10:15:30",
+            "2026-02-30T10:15:30Z",
+            "2026-11-22 10:15:30Z",
+            "2026-11-22T10:15:60Z",
+            "2026-11-22T10:15:30.Z",
+            "2026-11-22T10:15:30+0100",
+            "2026-11-22T10:15:30+99:00",
+            "2026-11-22T24:15:30Z",
+            "-026-11-22T10:15:30Z",
+            "2026-11-22T10:15:30[UTC]",
+            "2026-11-22T10:15:30Z[UTC]",
+            "yesterday at half past four",
+        ] {
             assert_eq!(Timestamp::parse_rfc3339(bad), Err(TimestampError), "{bad}");
         }
         assert!(Timestamp::parse_canonical("2026-11-22T10:15:30.1Z").is_none());

@@ -79,7 +79,10 @@ impl Frontier {
     /// # Errors
     /// When a node cannot be read.
     pub fn load<N: Nodes>(nodes: &N, size: u64) -> Result<Self, N::Error> {
-        let peaks = peaks(size).into_iter().map(|id| nodes.node(id)).collect::<Result<_, _>>()?;
+        let peaks = peaks(size)
+            .into_iter()
+            .map(|id| nodes.node(id))
+            .collect::<Result<_, _>>()?;
         Ok(Self { size, peaks })
     }
 
@@ -91,14 +94,20 @@ impl Frontier {
 
     /// Appends a leaf hash; `store` gets each subtree that it completes, in storage order.
     pub fn append(&mut self, leaf: Hash, mut store: impl FnMut(NodeId, Hash)) {
-        let mut id = NodeId { level: 0, index: self.size };
+        let mut id = NodeId {
+            level: 0,
+            index: self.size,
+        };
         let mut hash = leaf;
         store(id, hash);
         while id.index % 2 == 1 {
             // An odd index means that its left sibling is complete, hence the last peak.
             let Some(left) = self.peaks.pop() else { break };
             hash = Hash::node(&left, &hash);
-            id = NodeId { level: id.level + 1, index: id.index / 2 };
+            id = NodeId {
+                level: id.level + 1,
+                index: id.index / 2,
+            };
             store(id, hash);
         }
         self.peaks.push(hash);
@@ -128,7 +137,10 @@ fn complete_subtrees(start: u64, end: u64) -> Vec<NodeId> {
     let mut at = start;
     while at < end {
         let level = (end - at).ilog2();
-        out.push(NodeId { level: level.try_into().unwrap_or(u8::MAX), index: at >> level });
+        out.push(NodeId {
+            level: level.try_into().unwrap_or(u8::MAX),
+            index: at >> level,
+        });
         at += 1 << level;
     }
     out
@@ -136,13 +148,18 @@ fn complete_subtrees(start: u64, end: u64) -> Vec<NodeId> {
 
 fn fold_peaks(peaks: &[Hash]) -> Hash {
     let mut from_right = peaks.iter().rev();
-    let Some(last) = from_right.next() else { return Hash::empty_root() };
+    let Some(last) = from_right.next() else {
+        return Hash::empty_root();
+    };
     from_right.fold(*last, |right, left| Hash::node(left, &right))
 }
 
 /// `MTH(D[start:end])`, for ranges that occur in proofs.
 fn range<N: Nodes>(nodes: &N, start: u64, end: u64) -> Result<Hash, N::Error> {
-    let parts: Vec<Hash> = complete_subtrees(start, end).into_iter().map(|id| nodes.node(id)).collect::<Result<_, _>>()?;
+    let parts: Vec<Hash> = complete_subtrees(start, end)
+        .into_iter()
+        .map(|id| nodes.node(id))
+        .collect::<Result<_, _>>()?;
     Ok(fold_peaks(&parts))
 }
 
@@ -255,8 +272,11 @@ mod tests {
             return Vec::new();
         }
         let k = usize::try_from(split(leaves.len() as u64)).unwrap_or(0);
-        let (mut below, sibling) =
-            if m < k { (path(m, &leaves[..k]), mth(&leaves[k..])) } else { (path(m - k, &leaves[k..]), mth(&leaves[..k])) };
+        let (mut below, sibling) = if m < k {
+            (path(m, &leaves[..k]), mth(&leaves[k..]))
+        } else {
+            (path(m - k, &leaves[k..]), mth(&leaves[..k]))
+        };
         below.push(sibling);
         below
     }
@@ -266,8 +286,11 @@ mod tests {
             return if whole { Vec::new() } else { vec![mth(leaves)] };
         }
         let k = usize::try_from(split(leaves.len() as u64)).unwrap_or(0);
-        let (mut below, sibling) =
-            if m <= k { (sub(m, &leaves[..k], whole), mth(&leaves[k..])) } else { (sub(m - k, &leaves[k..], false), mth(&leaves[..k])) };
+        let (mut below, sibling) = if m <= k {
+            (sub(m, &leaves[..k], whole), mth(&leaves[k..]))
+        } else {
+            (sub(m - k, &leaves[k..], false), mth(&leaves[..k]))
+        };
         below.push(sibling);
         below
     }

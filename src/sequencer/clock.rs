@@ -24,7 +24,9 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
+        let micros = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
         // A machine whose clock is beyond the year 9999 has other problems; time 0 is far behind and stops writes.
         Timestamp::from_micros(micros).unwrap_or(Timestamp::EPOCH)
     }
@@ -52,7 +54,10 @@ const FAR_BEHIND: i64 = 300_000_000;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     /// Use this.
-    Time { recorded: Timestamp, step: Option<Step> },
+    Time {
+        recorded: Timestamp,
+        step: Option<Step>,
+    },
     /// The wall clock is this far behind the ledger: do not write.
     FarBehind { now: Timestamp, last: Timestamp },
 }
@@ -66,7 +71,11 @@ pub(super) struct Step {
 
 impl LedgerClock {
     pub fn new(last: Timestamp) -> Self {
-        Self { last, seen: None, confirmed: false }
+        Self {
+            last,
+            seen: None,
+            confirmed: false,
+        }
     }
 
     /// Allows the next commit although the clock is far behind.
@@ -77,20 +86,31 @@ impl LedgerClock {
     pub fn read(&mut self, clock: &dyn Clock) -> Reading {
         let (now, steady) = (clock.now(), clock.elapsed());
         if now.micros() < self.last.micros() - FAR_BEHIND && !self.confirmed {
-            return Reading::FarBehind { now, last: self.last };
+            return Reading::FarBehind {
+                now,
+                last: self.last,
+            };
         }
         let expected = match self.seen {
-            Some((wall, then)) => wall.plus_micros(i64::try_from(steady.saturating_sub(then).as_micros()).unwrap_or(i64::MAX)),
+            Some((wall, then)) => wall.plus_micros(
+                i64::try_from(steady.saturating_sub(then).as_micros()).unwrap_or(i64::MAX),
+            ),
             // After a start only a clock behind the ledger is known to be wrong.
             None => now.max(self.last),
         };
-        let step = ((now.micros() - expected.micros()).abs() > STEP).then_some(Step { expected, found: now });
+        let step = ((now.micros() - expected.micros()).abs() > STEP).then_some(Step {
+            expected,
+            found: now,
+        });
         self.seen = Some((now, steady));
         self.last = self.last.max(now);
         if now.micros() >= self.last.micros() {
             self.confirmed = false;
         }
-        Reading::Time { recorded: self.last, step }
+        Reading::Time {
+            recorded: self.last,
+            step,
+        }
     }
 }
 
@@ -102,7 +122,8 @@ mod tests {
     struct Hands(Mutex<(i64, u64)>);
     impl Clock for Hands {
         fn now(&self) -> Timestamp {
-            Timestamp::from_micros(self.0.lock().map(|h| h.0).unwrap_or(0)).unwrap_or(Timestamp::EPOCH)
+            Timestamp::from_micros(self.0.lock().map(|h| h.0).unwrap_or(0))
+                .unwrap_or(Timestamp::EPOCH)
         }
         fn elapsed(&self) -> Duration {
             Duration::from_micros(self.0.lock().map(|h| h.1).unwrap_or(0))
@@ -120,23 +141,70 @@ mod tests {
     #[test]
     fn recorded_never_decreases_and_steps_are_noticed() {
         let mut c = LedgerClock::new(secs(1000));
-        assert_eq!(c.read(&at(1010, 0)), Reading::Time { recorded: secs(1010), step: None });
-        assert_eq!(c.read(&at(1015, 5)), Reading::Time { recorded: secs(1015), step: None });
-        assert_eq!(c.read(&at(1006, 6)), Reading::Time { recorded: secs(1015), step: Some(Step { expected: secs(1016), found: secs(1006) }) });
-        assert_eq!(c.read(&at(1007, 7)), Reading::Time { recorded: secs(1015), step: None });
-        assert_eq!(c.read(&at(5000, 8)), Reading::Time { recorded: secs(5000), step: Some(Step { expected: secs(1008), found: secs(5000) }) });
+        assert_eq!(
+            c.read(&at(1010, 0)),
+            Reading::Time {
+                recorded: secs(1010),
+                step: None
+            }
+        );
+        assert_eq!(
+            c.read(&at(1015, 5)),
+            Reading::Time {
+                recorded: secs(1015),
+                step: None
+            }
+        );
+        assert_eq!(
+            c.read(&at(1006, 6)),
+            Reading::Time {
+                recorded: secs(1015),
+                step: Some(Step {
+                    expected: secs(1016),
+                    found: secs(1006)
+                })
+            }
+        );
+        assert_eq!(
+            c.read(&at(1007, 7)),
+            Reading::Time {
+                recorded: secs(1015),
+                step: None
+            }
+        );
+        assert_eq!(
+            c.read(&at(5000, 8)),
+            Reading::Time {
+                recorded: secs(5000),
+                step: Some(Step {
+                    expected: secs(1008),
+                    found: secs(5000)
+                })
+            }
+        );
     }
 
     #[test]
     fn a_clock_far_behind_stops_writes_until_confirmed() {
         let mut c = LedgerClock::new(secs(10_000));
-        let behind = Reading::FarBehind { now: secs(9_000), last: secs(10_000) };
+        let behind = Reading::FarBehind {
+            now: secs(9_000),
+            last: secs(10_000),
+        };
         assert_eq!(c.read(&at(9_000, 0)), behind);
         assert_eq!(c.read(&at(9_000, 1)), behind);
         c.confirm();
-        assert!(matches!(c.read(&at(9_001, 1)), Reading::Time { recorded, step: Some(_) } if recorded == secs(10_000)));
-        assert!(matches!(c.read(&at(9_002, 2)), Reading::Time { step: None, .. }), "confirmed once is enough until it has caught up");
+        assert!(
+            matches!(c.read(&at(9_001, 1)), Reading::Time { recorded, step: Some(_) } if recorded == secs(10_000))
+        );
+        assert!(
+            matches!(c.read(&at(9_002, 2)), Reading::Time { step: None, .. }),
+            "confirmed once is enough until it has caught up"
+        );
         assert!(matches!(c.read(&at(10_001, 1001)), Reading::Time { .. }));
-        assert!(matches!(c.read(&at(9_000, 1002)), Reading::FarBehind { .. }), "caught up, so the next fall is news");
+        assert!(
+            matches!(c.read(&at(9_000, 1002)), Reading::FarBehind { .. }),
+            "caught up, so the next fall is news"
+        );
     }
 }

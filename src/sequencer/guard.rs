@@ -26,7 +26,9 @@ pub enum GuardError {
         source: std::io::Error,
     },
     /// Neither place can be read.
-    #[error("the guard file {0} holds no whole checkpoint; restore it from its newest copy, or compare the ledger with an anchor before you remove it")]
+    #[error(
+        "the guard file {0} holds no whole checkpoint; restore it from its newest copy, or compare the ledger with an anchor before you remove it"
+    )]
     Unreadable(PathBuf),
     /// Too long for a place.
     #[error("the checkpoint is too long for the guard file")]
@@ -43,7 +45,10 @@ pub struct Guard {
 
 impl Guard {
     fn error(path: &Path) -> impl FnOnce(std::io::Error) -> GuardError {
-        move |source| GuardError::Io { path: path.to_owned(), source }
+        move |source| GuardError::Io {
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// Makes a new, empty guard file.
@@ -51,12 +56,27 @@ impl Guard {
     /// # Errors
     /// When it exists or cannot be written.
     pub fn create(path: &Path) -> Result<Self, GuardError> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(path).map_err(Self::error(path))?;
-        file.write_all_at(&[b'\n'; 2 * PLACE], 0).and_then(|()| file.sync_all()).map_err(Self::error(path))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(path)
+            .map_err(Self::error(path))?;
+        file.write_all_at(&[b'\n'; 2 * PLACE], 0)
+            .and_then(|()| file.sync_all())
+            .map_err(Self::error(path))?;
         if let Some(dir) = path.parent() {
-            sync_dir(dir).map_err(|e| GuardError::Io { path: path.to_owned(), source: std::io::Error::other(e.to_string()) })?;
+            sync_dir(dir).map_err(|e| GuardError::Io {
+                path: path.to_owned(),
+                source: std::io::Error::other(e.to_string()),
+            })?;
         }
-        Ok(Self { path: path.to_owned(), file, count: 0 })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            count: 0,
+        })
     }
 
     /// Opens the guard file; gives the newest checkpoint, or `None` when none was ever written.
@@ -64,21 +84,45 @@ impl Guard {
     /// # Errors
     /// When it is absent, unreadable, or both places are damaged.
     pub fn open(path: &Path) -> Result<(Self, Option<String>), GuardError> {
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(Self::error(path))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(Self::error(path))?;
         let mut bytes = vec![0; 2 * PLACE];
         let mut read = 0;
         while read < bytes.len() {
-            match file.read_at(&mut bytes[read..], read as u64).map_err(Self::error(path))? {
+            match file
+                .read_at(&mut bytes[read..], read as u64)
+                .map_err(Self::error(path))?
+            {
                 0 => break,
                 n => read += n,
             }
         }
         bytes.truncate(read);
-        let newest = bytes.chunks(PLACE).filter_map(parse).max_by_key(|(count, _)| *count);
+        let newest = bytes
+            .chunks(PLACE)
+            .filter_map(parse)
+            .max_by_key(|(count, _)| *count);
         let empty = read == 2 * PLACE && bytes.iter().all(|b| *b == b'\n');
         match newest {
-            Some((count, note)) => Ok((Self { path: path.to_owned(), file, count }, Some(note))),
-            None if empty => Ok((Self { path: path.to_owned(), file, count: 0 }, None)),
+            Some((count, note)) => Ok((
+                Self {
+                    path: path.to_owned(),
+                    file,
+                    count,
+                },
+                Some(note),
+            )),
+            None if empty => Ok((
+                Self {
+                    path: path.to_owned(),
+                    file,
+                    count: 0,
+                },
+                None,
+            )),
             None => Err(GuardError::Unreadable(path.to_owned())),
         }
     }
@@ -89,13 +133,17 @@ impl Guard {
     /// When it cannot be written; the older checkpoint then still stands.
     pub fn write(&mut self, note: &str) -> Result<(), GuardError> {
         let count = self.count + 1;
-        let mut bytes = format!("{HEADER} {count}\n{}\n{note}", sha256(&[note.as_bytes()])).into_bytes();
+        let mut bytes =
+            format!("{HEADER} {count}\n{}\n{note}", sha256(&[note.as_bytes()])).into_bytes();
         if bytes.len() > PLACE {
             return Err(GuardError::TooLong);
         }
         bytes.resize(PLACE, b'\n');
         let offset = (count % 2) * PLACE as u64;
-        self.file.write_all_at(&bytes, offset).and_then(|()| self.file.sync_data()).map_err(Self::error(&self.path))?;
+        self.file
+            .write_all_at(&bytes, offset)
+            .and_then(|()| self.file.sync_data())
+            .map_err(Self::error(&self.path))?;
         self.count = count;
         Ok(())
     }
@@ -123,12 +171,19 @@ mod tests {
         let mut guard = Guard::open(&path)?.0;
         for i in 1..=3 {
             guard.write(&format!("o\n{i}\nroot\n\n— o sig\n"))?;
-            assert_eq!(Guard::open(&path)?.1, Some(format!("o\n{i}\nroot\n\n— o sig\n")));
+            assert_eq!(
+                Guard::open(&path)?.1,
+                Some(format!("o\n{i}\nroot\n\n— o sig\n"))
+            );
         }
         // A torn write of the third (odd place) leaves the second.
         let file = OpenOptions::new().write(true).open(&path)?;
         file.write_all_at(b"torn", PLACE as u64 + 100)?;
-        assert!(Guard::open(&path)?.1.is_some_and(|n| n.starts_with("o\n2\n")));
+        assert!(
+            Guard::open(&path)?
+                .1
+                .is_some_and(|n| n.starts_with("o\n2\n"))
+        );
         file.write_all_at(b"torn", 100)?;
         assert!(matches!(Guard::open(&path), Err(GuardError::Unreadable(_))));
         file.set_len(10)?;

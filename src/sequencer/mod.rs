@@ -48,7 +48,10 @@ impl LedgerPaths {
     /// The places of a ledger below a data folder.
     #[must_use]
     pub fn below(data: &Path, name: &str) -> Self {
-        Self { ledger: data.join("ledgers").join(name), keyring: data.join("keyring").join(name) }
+        Self {
+            ledger: data.join("ledgers").join(name),
+            keyring: data.join("keyring").join(name),
+        }
     }
 
     /// The database file.
@@ -97,13 +100,19 @@ pub enum OpenError {
     #[error("{0}")]
     Name(String),
     /// Another process has it.
-    #[error("another process is serving the ledger in {0}; stop it first (two writers would fork the ledger)")]
+    #[error(
+        "another process is serving the ledger in {0}; stop it first (two writers would fork the ledger)"
+    )]
     Locked(PathBuf),
     /// Creation was cut short.
-    #[error("the ledger was never finished being created; remove its two folders and create it again")]
+    #[error(
+        "the ledger was never finished being created; remove its two folders and create it again"
+    )]
     Unfinished,
     /// The configuration names another origin.
-    #[error("the ledger's origin is `{stored}`, but `{configured}` is configured; an origin never changes, so correct the configuration")]
+    #[error(
+        "the ledger's origin is `{stored}`, but `{configured}` is configured; an origin never changes, so correct the configuration"
+    )]
     Origin {
         /// What entry 0 says.
         stored: String,
@@ -111,19 +120,25 @@ pub enum OpenError {
         configured: String,
     },
     /// The keyring is another ledger's.
-    #[error("the keyring's {file} is not the key that the ledger's first entry names; restore the right keyring")]
+    #[error(
+        "the keyring's {file} is not the key that the ledger's first entry names; restore the right keyring"
+    )]
     WrongKey {
         /// Which file.
         file: &'static str,
     },
     /// The guard file holds nothing.
-    #[error("the ledger has {size} entries but its guard file is empty: the guard file was replaced; restore it, or compare the ledger with an anchor first")]
+    #[error(
+        "the ledger has {size} entries but its guard file is empty: the guard file was replaced; restore it, or compare the ledger with an anchor first"
+    )]
     GuardEmpty {
         /// Entries in the database.
         size: u64,
     },
     /// The guard file is another ledger's.
-    #[error("the guard file does not hold a checkpoint of this ledger ({0}); restore the right one")]
+    #[error(
+        "the guard file does not hold a checkpoint of this ledger ({0}); restore the right one"
+    )]
     GuardForeign(String),
     /// The database is older than the guard.
     #[error(
@@ -137,13 +152,17 @@ pub enum OpenError {
         guarded: u64,
     },
     /// The database tells another story than the guard.
-    #[error("the database and the guard file disagree about the first {size} entries: the past was rewritten. It does not resume; keep both files as evidence")]
+    #[error(
+        "the database and the guard file disagree about the first {size} entries: the past was rewritten. It does not resume; keep both files as evidence"
+    )]
     Forked {
         /// Size at which they disagree.
         size: u64,
     },
     /// The keyring lost secrets.
-    #[error("{count} slots that content is sealed under are not in the keyring, and no erasure explains it; restore the newest backup of the keyring")]
+    #[error(
+        "{count} slots that content is sealed under are not in the keyring, and no erasure explains it; restore the newest backup of the keyring"
+    )]
     SlotsAbsent {
         /// How many.
         count: u64,
@@ -152,7 +171,11 @@ pub enum OpenError {
 
 impl OpenError {
     fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Io { what, path: path.to_owned(), source }
+        move |source| Self::Io {
+            what,
+            path: path.to_owned(),
+            source,
+        }
     }
 }
 
@@ -169,7 +192,9 @@ pub enum AppendError {
     #[error("the service is stopping")]
     Closed,
     /// The clock is far behind the ledger.
-    #[error("the machine's clock ({now}) is far behind the ledger ({last}); writes stop until the clock is right or an administrator confirms it")]
+    #[error(
+        "the machine's clock ({now}) is far behind the ledger ({last}); writes stop until the clock is right or an administrator confirms it"
+    )]
     ClockBehind {
         /// What the clock says.
         now: Timestamp,
@@ -283,8 +308,13 @@ const CONFLICTS_NAMED: usize = 32;
 #[must_use]
 pub fn is_ledger_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
-        && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
-        && name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+        && name
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+        && name
+            .bytes()
+            .next()
+            .is_some_and(|b| b.is_ascii_alphanumeric())
 }
 
 /// What stands behind a new ledger that replaces one that cannot resume.
@@ -301,24 +331,43 @@ impl Ledger {
     ///
     /// # Errors
     /// When the name or origin is not possible, something is there already, or cannot be written.
-    pub fn create(paths: &LedgerPaths, name: &str, origin: &str, clock: Arc<dyn Clock>, replaces: Option<&Replaces>) -> Result<(), OpenError> {
+    pub fn create(
+        paths: &LedgerPaths,
+        name: &str,
+        origin: &str,
+        clock: Arc<dyn Clock>,
+        replaces: Option<&Replaces>,
+    ) -> Result<(), OpenError> {
         if !is_ledger_name(name) {
-            return Err(OpenError::Name(format!("`{name}` cannot name a ledger: use 1 to 64 lower-case letters, digits, - and _, starting with a letter or digit")));
+            return Err(OpenError::Name(format!(
+                "`{name}` cannot name a ledger: use 1 to 64 lower-case letters, digits, - and _, starting with a letter or digit"
+            )));
         }
         if !is_origin(origin) {
-            return Err(OpenError::Name(format!("`{origin}` cannot be an origin: use a host-like name and path without spaces or plus signs, such as ledger.example/{name}")));
+            return Err(OpenError::Name(format!(
+                "`{origin}` cannot be an origin: use a host-like name and path without spaces or plus signs, such as ledger.example/{name}"
+            )));
         }
         if paths.ledger.exists() || paths.keyring.exists() {
-            return Err(OpenError::Name(format!("there is a ledger `{name}` (or a part of one) already in {} or {}", paths.ledger.display(), paths.keyring.display())));
+            return Err(OpenError::Name(format!(
+                "there is a ledger `{name}` (or a part of one) already in {} or {}",
+                paths.ledger.display(),
+                paths.keyring.display()
+            )));
         }
         let replaced = match replaces {
             Some(r) => {
-                let (old, _) = Checkpoint::parse_unverified(&r.checkpoint).map_err(|e| OpenError::Name(format!("the checkpoint of the ledger to be replaced: {e}")))?;
-                Some(json!({ "origin": old.origin, "size": old.size, "root": old.root.to_b64(), "lost": r.lost }))
+                let (old, _) = Checkpoint::parse_unverified(&r.checkpoint).map_err(|e| {
+                    OpenError::Name(format!("the checkpoint of the ledger to be replaced: {e}"))
+                })?;
+                Some(
+                    json!({ "origin": old.origin, "size": old.size, "root": old.root.to_b64(), "lost": r.lost }),
+                )
             }
             None => None,
         };
-        fs::create_dir_all(&paths.ledger).map_err(OpenError::io("cannot make the folder", &paths.ledger))?;
+        fs::create_dir_all(&paths.ledger)
+            .map_err(OpenError::io("cannot make the folder", &paths.ledger))?;
         let lock = lock(&paths.ledger)?;
         let keyring = Arc::new(Keyring::create(&paths.keyring, origin)?);
         let store = Arc::new(SqliteStore::open(&paths.database(), true)?);
@@ -326,29 +375,68 @@ impl Ledger {
         let service = Id16(random()?);
         let mut fact = Map::from_iter([
             ("spec".to_owned(), json!(1)),
-            ("vocabulary".to_owned(), json!(crate::event::types::VOCABULARY_VERSION)),
-            ("software".to_owned(), json!(concat!("whereas ", env!("CARGO_PKG_VERSION")))),
-            ("checkpoint_key".to_owned(), json!(keyring.checkpoint.vkey().to_string())),
-            ("report_key".to_owned(), json!(keyring.report.vkey().to_string())),
-            ("id_key_check".to_owned(), json!(keyring.id.check().to_b64url())),
+            (
+                "vocabulary".to_owned(),
+                json!(crate::event::types::VOCABULARY_VERSION),
+            ),
+            (
+                "software".to_owned(),
+                json!(concat!("whereas ", env!("CARGO_PKG_VERSION"))),
+            ),
+            (
+                "checkpoint_key".to_owned(),
+                json!(keyring.checkpoint.vkey().to_string()),
+            ),
+            (
+                "report_key".to_owned(),
+                json!(keyring.report.vkey().to_string()),
+            ),
+            (
+                "id_key_check".to_owned(),
+                json!(keyring.id.check().to_b64url()),
+            ),
         ]);
         fact.extend(replaced.map(|r| ("replaces".to_owned(), r)));
-        let entry = prepare_own(&keyring, origin, service, "ledger.created", fact, None).map_err(|e| OpenError::Name(e.to_string()))?;
+        let entry = prepare_own(&keyring, origin, service, "ledger.created", fact, None)
+            .map_err(|e| OpenError::Name(e.to_string()))?;
         let end = recover::tail(&*store)?;
-        let mut writer = Self::writer(origin, service, &keyring, &store, &Arc::new(Books::default()), guard, &Arc::new(AtomicU64::new(0)), clock, end, Vec::new())?;
+        let mut writer = Self::writer(
+            origin,
+            service,
+            &keyring,
+            &store,
+            &Arc::new(Books::default()),
+            guard,
+            &Arc::new(AtomicU64::new(0)),
+            clock,
+            end,
+            Vec::new(),
+        )?;
         let (reply, mut answer) = oneshot::channel();
         let rows = NewRows::default();
-        writer.commit(vec![Box::new(Batch { entries: vec![entry], rows, looked_up_at: 0, case_must_have: None, report: None, reply })]);
+        writer.commit(vec![Box::new(Batch {
+            entries: vec![entry],
+            rows,
+            looked_up_at: 0,
+            case_must_have: None,
+            report: None,
+            reply,
+        })]);
         writer.finish();
         drop(lock);
         match answer.try_recv() {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(e)) => Err(OpenError::Name(format!("the first entry could not be written: {e}"))),
+            Ok(Err(e)) => Err(OpenError::Name(format!(
+                "the first entry could not be written: {e}"
+            ))),
             Err(_) => Err(OpenError::Unfinished),
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all that a writer consists of, named once")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all that a writer consists of, named once"
+    )]
     fn writer(
         origin: &str,
         service: Id16,
@@ -385,15 +473,31 @@ impl Ledger {
     ///
     /// # Errors
     /// See [`OpenError`]: a ledger that is not what it was does not resume.
-    pub fn open(paths: &LedgerPaths, name: &str, origin: &str, clock: Arc<dyn Clock>, limits: Limits) -> Result<Arc<Self>, OpenError> {
+    pub fn open(
+        paths: &LedgerPaths,
+        name: &str,
+        origin: &str,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+    ) -> Result<Arc<Self>, OpenError> {
         let lock = lock(&paths.ledger)?;
         let store = Arc::new(SqliteStore::open(&paths.database(), false)?);
         let keyring = Arc::new(Keyring::open(&paths.keyring, origin)?);
         let (mut guard, guarded) = Guard::open(&paths.ledger.join("guard"))?;
-        let (tail, unstored) = recover::check(&*store, &keyring, origin, &mut guard, guarded.as_deref())?;
-        let service = store.entry(0)?.and_then(|e| Leaf::decode(&e.leaf).ok()).map(|l| l.producer).ok_or(OpenError::Unfinished)?;
-        let (books, guarded) = (Arc::new(Books::default()), Arc::new(AtomicU64::new(tail.frontier.size())));
-        let writer = Self::writer(origin, service, &keyring, &store, &books, guard, &guarded, clock, tail, unstored)?;
+        let (tail, unstored) =
+            recover::check(&*store, &keyring, origin, &mut guard, guarded.as_deref())?;
+        let service = store
+            .entry(0)?
+            .and_then(|e| Leaf::decode(&e.leaf).ok())
+            .map(|l| l.producer)
+            .ok_or(OpenError::Unfinished)?;
+        let (books, guarded) = (
+            Arc::new(Books::default()),
+            Arc::new(AtomicU64::new(tail.frontier.size())),
+        );
+        let writer = Self::writer(
+            origin, service, &keyring, &store, &books, guard, &guarded, clock, tail, unstored,
+        )?;
         let (jobs, queue) = sync_channel(limits.queue);
         let thread = std::thread::Builder::new()
             .name(format!("writer-{name}"))
@@ -463,14 +567,18 @@ impl Ledger {
 
     async fn try_append(&self, events: &[Event], producer: Id16) -> AppendResult<Vec<Posted>> {
         let looked_up_at = self.store.head()?.size;
-        let eids: Vec<Hash> = events.iter().map(|e| self.keyring.id.eid(&e.source, &e.id)).collect();
+        let eids: Vec<Hash> = events
+            .iter()
+            .map(|e| self.keyring.id.eid(&e.source, &e.id))
+            .collect();
         let found = self.store.find_identities(&eids)?;
         let mut rows = NewRows::default();
         let mut entries = Vec::new();
         // For each event: the entry that stands already, or its place among the new ones.
         let mut places: Vec<Result<u64, usize>> = Vec::with_capacity(events.len());
         let mut within: HashMap<Hash, usize> = HashMap::new();
-        for (index, (event, (eid, found))) in events.iter().zip(eids.iter().zip(found)).enumerate() {
+        for (index, (event, (eid, found))) in events.iter().zip(eids.iter().zip(found)).enumerate()
+        {
             if let Some(seq) = found {
                 self.same_or_conflict(index, seq, event)?;
                 places.push(Ok(seq));
@@ -478,7 +586,10 @@ impl Ledger {
             }
             if let Some(first) = within.insert(*eid, index) {
                 if events[first].canonical() != event.canonical() {
-                    return Err(AppendError::ConflictWithin { first, second: index });
+                    return Err(AppendError::ConflictWithin {
+                        first,
+                        second: index,
+                    });
                 }
                 within.insert(*eid, first);
                 let place = places[first];
@@ -486,14 +597,26 @@ impl Ledger {
                 continue;
             }
             places.push(Err(entries.len()));
-            entries.push(prepare(&self.keyring, &*self.store, &self.books, &self.origin, event, producer, &mut rows)?);
+            entries.push(prepare(
+                &self.keyring,
+                &*self.store,
+                &self.books,
+                &self.origin,
+                event,
+                producer,
+                &mut rows,
+            )?);
         }
-        let committed = if entries.is_empty() { None } else { Some(self.commit(entries, rows, looked_up_at, None, None).await?) };
+        let committed = if entries.is_empty() {
+            None
+        } else {
+            Some(self.commit(entries, rows, looked_up_at, None, None).await?)
+        };
         let mut posted = Vec::with_capacity(events.len());
         let mut given = std::collections::HashSet::new();
         for place in places {
             posted.push(match (place, &committed) {
-                (Ok(seq), _) => self.first_receipt(seq)?,
+                (Ok(seq), _) => self.first_receipt(seq).await?,
                 (Err(at), Some(done)) => self.posted(done, at, given.insert(at))?,
                 (Err(_), None) => return Err(AppendError::Raced),
             });
@@ -503,36 +626,82 @@ impl Ledger {
 
     fn posted(&self, done: &Committed, at: usize, first: bool) -> AppendResult<Posted> {
         let (seq, leaf, hash) = &done.entries[at];
-        let path = done.commit.path(*seq).map_err(|id| StoreError::Damaged(format!("a commit lacks its own node {id:?}")))?;
-        let receipt = Receipt { leaf: leaf.clone(), index: *seq, path, checkpoint: done.commit.note.clone() };
-        let disclosures = done.texts[at].iter().map(|t| disclosure::encode(t)).collect();
-        Ok(Posted { status: if first { Status::Created } else { Status::Duplicate }, seq: *seq, hash: *hash, receipt, disclosures })
+        let path = done
+            .commit
+            .path(*seq)
+            .map_err(|id| StoreError::Damaged(format!("a commit lacks its own node {id:?}")))?;
+        let receipt = Receipt {
+            leaf: leaf.clone(),
+            index: *seq,
+            path,
+            checkpoint: done.commit.note.clone(),
+        };
+        let disclosures = done.texts[at]
+            .iter()
+            .map(|t| disclosure::encode(t))
+            .collect();
+        Ok(Posted {
+            status: if first {
+                Status::Created
+            } else {
+                Status::Duplicate
+            },
+            seq: *seq,
+            hash: *hash,
+            receipt,
+            disclosures,
+        })
     }
 
     /// Whether an event is the same as the entry that has its identity.
     fn same_or_conflict(&self, index: usize, seq: u64, event: &Event) -> AppendResult<()> {
-        let entry = self.store.entry(seq)?.ok_or_else(|| StoreError::Damaged(format!("entry {seq} is absent")))?;
+        let entry = self
+            .store
+            .entry(seq)?
+            .ok_or_else(|| StoreError::Damaged(format!("entry {seq} is absent")))?;
         let leaf = decode(&entry)?;
         let sealed = match &entry.sealed {
             Some((slot, blob)) => self.keyring.open_content(&leaf, slot.0, blob)?,
             None => None,
         };
         match sealed {
-            None => Err(AppendError::Conflict { index, seq, erased: true }),
+            None => Err(AppendError::Conflict {
+                index,
+                seq,
+                erased: true,
+            }),
             Some(s) if s.sameness == self.keyring.id.sameness(&event.canonical()) => Ok(()),
-            Some(_) => Err(AppendError::Conflict { index, seq, erased: false }),
+            Some(_) => Err(AppendError::Conflict {
+                index,
+                seq,
+                erased: false,
+            }),
         }
     }
 
     /// The answer for an event that was posted before: its first receipt, and what it disclosed.
-    fn first_receipt(&self, seq: u64) -> AppendResult<Posted> {
+    async fn first_receipt(&self, seq: u64) -> AppendResult<Posted> {
         if seq >= self.size() {
-            // Committed by a process that could not guard it; the next commit guards both.
-            return Err(AppendError::Unavailable("the entry is stored but not guarded yet".into()));
+            // It was committed a moment ago, or by a commit whose guarding failed.
+            let (done, settled) = oneshot::channel();
+            self.send(Job::Settle(done))?;
+            settled.await.map_err(|_| AppendError::Closed)??;
+            if seq >= self.size() {
+                return Err(AppendError::Unavailable("the entry is stored but not guarded yet".into()));
+            }
         }
-        let entry = self.store.entry(seq)?.ok_or_else(|| StoreError::Damaged(format!("entry {seq} is absent")))?;
+        let entry = self
+            .store
+            .entry(seq)?
+            .ok_or_else(|| StoreError::Damaged(format!("entry {seq} is absent")))?;
         let disclosures = self.disclosures(&entry)?.unwrap_or_default();
-        Ok(Posted { status: Status::Duplicate, seq, hash: Hash::leaf(&entry.leaf), receipt: self.receipt_of(entry)?, disclosures })
+        Ok(Posted {
+            status: Status::Duplicate,
+            seq,
+            hash: Hash::leaf(&entry.leaf),
+            receipt: self.receipt_of(entry)?,
+            disclosures,
+        })
     }
 
     /// What an entry disclosed (base64url); `None` when it has no content any more.
@@ -540,7 +709,9 @@ impl Ledger {
     /// # Errors
     /// When storage or keyring fail, or the content was altered.
     pub fn disclosures(&self, entry: &StoredEntry) -> AppendResult<Option<Vec<String>>> {
-        let Some((slot, blob)) = &entry.sealed else { return Ok(None) };
+        let Some((slot, blob)) = &entry.sealed else {
+            return Ok(None);
+        };
         let sealed = self.keyring.open_content(&decode(entry)?, slot.0, blob)?;
         Ok(sealed.map(|s| s.texts.iter().map(|t| disclosure::encode(t)).collect()))
     }
@@ -553,18 +724,34 @@ impl Ledger {
         if seq >= self.size() {
             return Ok(None);
         }
-        self.store.entry(seq)?.map(|e| self.receipt_of(e)).transpose()
+        self.store
+            .entry(seq)?
+            .map(|e| self.receipt_of(e))
+            .transpose()
     }
 
     fn receipt_of(&self, entry: StoredEntry) -> AppendResult<Receipt> {
         let seq = entry.seq;
-        let commit = self.store.commitment_at_least(seq + 1)?.ok_or_else(|| StoreError::Damaged(format!("no commitment covers entry {seq}")))?;
+        let commit = self
+            .store
+            .commitment_at_least(seq + 1)?
+            .ok_or_else(|| StoreError::Damaged(format!("no commitment covers entry {seq}")))?;
         let path = self.inclusion(seq, commit.size)?;
         let checkpoint = match commit.note {
             Some(note) => note,
-            None => Checkpoint { origin: self.origin.clone(), size: commit.size, root: commit.root }.sign(&self.keyring.checkpoint),
+            None => Checkpoint {
+                origin: self.origin.clone(),
+                size: commit.size,
+                root: commit.root,
+            }
+            .sign(&self.keyring.checkpoint),
         };
-        Ok(Receipt { leaf: entry.leaf, index: seq, path, checkpoint })
+        Ok(Receipt {
+            leaf: entry.leaf,
+            index: seq,
+            path,
+            checkpoint,
+        })
     }
 
     /// The inclusion proof of an entry in the tree of `size` leaves.
@@ -573,7 +760,8 @@ impl Ledger {
     /// When storage fails or lacks a node.
     pub fn inclusion(&self, seq: u64, size: u64) -> Result<Vec<Hash>, StoreError> {
         let nodes = recover::fetch(self.reader(), |w| tree::inclusion(w, seq, size))?;
-        tree::inclusion(&nodes, seq, size).map_err(|id| StoreError::Damaged(format!("a node is absent: {id:?}")))
+        tree::inclusion(&nodes, seq, size)
+            .map_err(|id| StoreError::Damaged(format!("a node is absent: {id:?}")))
     }
 
     /// The consistency proof between two sizes.
@@ -582,7 +770,8 @@ impl Ledger {
     /// When storage fails or lacks a node.
     pub fn consistency(&self, first: u64, second: u64) -> Result<Vec<Hash>, StoreError> {
         let nodes = recover::fetch(self.reader(), |w| tree::consistency(w, first, second))?;
-        tree::consistency(&nodes, first, second).map_err(|id| StoreError::Damaged(format!("a node is absent: {id:?}")))
+        tree::consistency(&nodes, first, second)
+            .map_err(|id| StoreError::Damaged(format!("a node is absent: {id:?}")))
     }
 
     /// The newest checkpoint that the guard knows.
@@ -591,9 +780,19 @@ impl Ledger {
     /// When storage fails.
     pub fn checkpoint(&self) -> Result<(Checkpoint, String), StoreError> {
         let size = self.size();
-        let commit = self.store.commitment_at_least(size)?.filter(|c| c.size == size).ok_or_else(|| StoreError::Damaged(format!("there is no commitment of size {size}")))?;
-        let checkpoint = Checkpoint { origin: self.origin.clone(), size, root: commit.root };
-        let note = commit.note.unwrap_or_else(|| checkpoint.sign(&self.keyring.checkpoint));
+        let commit = self
+            .store
+            .commitment_at_least(size)?
+            .filter(|c| c.size == size)
+            .ok_or_else(|| StoreError::Damaged(format!("there is no commitment of size {size}")))?;
+        let checkpoint = Checkpoint {
+            origin: self.origin.clone(),
+            size,
+            root: commit.root,
+        };
+        let note = commit
+            .note
+            .unwrap_or_else(|| checkpoint.sign(&self.keyring.checkpoint));
         Ok((checkpoint, note))
     }
 
@@ -604,7 +803,9 @@ impl Ledger {
     pub async fn append_own(&self, kind: &str, fact: Map<String, Value>) -> AppendResult<u64> {
         let entry = prepare_own(&self.keyring, &self.origin, self.service, kind, fact, None)?;
         let size = self.store.head()?.size;
-        let done = self.commit(vec![entry], NewRows::default(), size, None, None).await?;
+        let done = self
+            .commit(vec![entry], NewRows::default(), size, None, None)
+            .await?;
         Ok(done.entries[0].0)
     }
 
@@ -613,17 +814,48 @@ impl Ledger {
     ///
     /// # Errors
     /// [`AppendError::CaseMoved`] when the case has other entries; else see [`AppendError`].
-    pub async fn append_report(&self, report: NewReport, fact: Map<String, Value>, case: Option<(Id16, u64)>) -> AppendResult<u64> {
-        let entry = prepare_own(&self.keyring, &self.origin, self.service, "report.issued", fact, case.map(|c| c.0))?;
+    pub async fn append_report(
+        &self,
+        report: NewReport,
+        fact: Map<String, Value>,
+        case: Option<(Id16, u64)>,
+    ) -> AppendResult<u64> {
+        let entry = prepare_own(
+            &self.keyring,
+            &self.origin,
+            self.service,
+            "report.issued",
+            fact,
+            case.map(|c| c.0),
+        )?;
         let size = self.store.head()?.size;
-        let done = self.commit(vec![entry], NewRows::default(), size, case, Some(report)).await?;
+        let done = self
+            .commit(vec![entry], NewRows::default(), size, case, Some(report))
+            .await?;
         Ok(done.entries[0].0)
     }
 
-    async fn commit(&self, entries: Vec<Prepared>, rows: NewRows, looked_up_at: u64, case_must_have: Option<(Id16, u64)>, report: Option<NewReport>) -> AppendResult<Committed> {
+    async fn commit(
+        &self,
+        entries: Vec<Prepared>,
+        rows: NewRows,
+        looked_up_at: u64,
+        case_must_have: Option<(Id16, u64)>,
+        report: Option<NewReport>,
+    ) -> AppendResult<Committed> {
         let (reply, answer) = oneshot::channel();
-        let forget = NewRows { cases: rows.cases.clone(), traces: rows.traces.clone() };
-        let batch = Batch { entries, rows, looked_up_at, case_must_have, report, reply };
+        let forget = NewRows {
+            cases: rows.cases.clone(),
+            traces: rows.traces.clone(),
+        };
+        let batch = Batch {
+            entries,
+            rows,
+            looked_up_at,
+            case_must_have,
+            report,
+            reply,
+        };
         self.send(Job::Append(Box::new(batch)))?;
         let done = answer.await.map_err(|_| AppendError::Closed)?;
         if matches!(done, Err(AppendError::Raced)) {
@@ -654,7 +886,10 @@ impl Ledger {
     /// Counts a conflicting post, and records what has been counted, at most once a minute.
     async fn note_conflict(&self, conflict: &AppendError) {
         let due = {
-            let mut c = self.conflicts.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut c = self
+                .conflicts
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             c.count += 1;
             if let AppendError::Conflict { seq, .. } = conflict
                 && c.seqs.len() < CONFLICTS_NAMED
@@ -675,16 +910,25 @@ impl Ledger {
 
     async fn record_conflicts(&self) {
         let (count, seqs) = {
-            let mut c = self.conflicts.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut c = self
+                .conflicts
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             (std::mem::take(&mut c.count), std::mem::take(&mut c.seqs))
         };
         if count == 0 {
             return;
         }
-        let fact = Map::from_iter([("count".to_owned(), json!(count)), ("entries".to_owned(), json!(seqs))]);
+        let fact = Map::from_iter([
+            ("count".to_owned(), json!(count)),
+            ("entries".to_owned(), json!(seqs)),
+        ]);
         if let Err(e) = self.append_own("post.conflicted", fact).await {
             tracing::warn!(component = "sequencer", error = %e, count, "conflicting posts could not be recorded yet; they are counted on");
-            let mut c = self.conflicts.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut c = self
+                .conflicts
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             c.count += count;
             c.seqs.extend(seqs);
         }
@@ -693,8 +937,15 @@ impl Ledger {
     /// Takes no more, finishes what was taken, and ends the writer.
     pub async fn close(&self) {
         self.record_conflicts().await;
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;
             if !matches!(joined, Ok(Ok(()))) {
@@ -714,16 +965,26 @@ impl Writer {
 }
 
 fn decode(entry: &StoredEntry) -> AppendResult<Leaf> {
-    Ok(Leaf::decode(&entry.leaf).map_err(|e| StoreError::Damaged(format!("entry {}: {e}", entry.seq)))?)
+    Ok(Leaf::decode(&entry.leaf)
+        .map_err(|e| StoreError::Damaged(format!("entry {}: {e}", entry.seq)))?)
 }
 
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(OpenError::io("cannot open", &path))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(OpenError::io("cannot open", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(OpenError::Locked(dir.to_owned())),
-        Err(fs::TryLockError::Error(source)) => Err(OpenError::Io { what: "cannot lock", path, source }),
+        Err(fs::TryLockError::Error(source)) => Err(OpenError::Io {
+            what: "cannot lock",
+            path,
+            source,
+        }),
     }
 }
 

@@ -49,21 +49,38 @@ pub(super) struct Books {
 const REMEMBERED: usize = 65_536;
 
 impl Books {
-    fn case(&self, keyring: &Keyring, store: &dyn LedgerReader, blind: Id16) -> Result<(CaseFile, bool), AppendError> {
+    fn case(
+        &self,
+        keyring: &Keyring,
+        store: &dyn LedgerReader,
+        blind: Id16,
+    ) -> Result<(CaseFile, bool), AppendError> {
         let mut cases = self.cases.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = cases.get(&blind) {
             return Ok(*known);
         }
         let known = match store.case_by_blind(&blind)? {
             Some(file) => (file, true),
-            None => (CaseFile { blind, pseudonym: Id16(random()?), slot: Slot(keyring.slots.take()?.0.0) }, false),
+            None => (
+                CaseFile {
+                    blind,
+                    pseudonym: Id16(random()?),
+                    slot: Slot(keyring.slots.take()?.0.0),
+                },
+                false,
+            ),
         };
         forget_stored(&mut cases);
         cases.insert(blind, known);
         Ok(known)
     }
 
-    fn trace(&self, keyring: &Keyring, store: &dyn LedgerReader, trace: Id16) -> Result<(Slot, bool), AppendError> {
+    fn trace(
+        &self,
+        keyring: &Keyring,
+        store: &dyn LedgerReader,
+        trace: Id16,
+    ) -> Result<(Slot, bool), AppendError> {
         let mut traces = self.traces.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = traces.get(&trace) {
             return Ok(*known);
@@ -118,7 +135,11 @@ struct Salts {
 
 impl Salts {
     fn new() -> Self {
-        Self { bytes: [0; 64 * SALT], used: 64 * SALT, failed: None }
+        Self {
+            bytes: [0; 64 * SALT],
+            used: 64 * SALT,
+            failed: None,
+        }
     }
 
     fn next(&mut self) -> [u8; SALT] {
@@ -176,15 +197,27 @@ pub(super) fn prepare(
     };
     let mut salts = Salts::new();
     let members = event.members();
-    let disclosures: Disclosures = disclose(members.iter().map(|(p, v)| (p.as_str(), *v)), || salts.next());
+    let disclosures: Disclosures = disclose(members.iter().map(|(p, v)| (p.as_str(), *v)), || {
+        salts.next()
+    });
     if let Some(e) = salts.failed {
         return Err(e.into());
     }
     let content = disclosures.commitment();
-    let sealed = Sealed { sameness: keyring.id.sameness(&event.canonical()), texts: disclosures.texts };
-    let secret = keyring.slots.secret(SlotId(slot.0))?.ok_or(AppendError::SlotGone)?;
+    let sealed = Sealed {
+        sameness: keyring.id.sameness(&event.canonical()),
+        texts: disclosures.texts,
+    };
+    let secret = keyring
+        .slots
+        .secret(SlotId(slot.0))?
+        .ok_or(AppendError::SlotGone)?;
     let blob = seal(&secret, random()?, origin, &eid, content.as_ref(), &sealed);
-    let lookups = event.text("recommendation_id").map(|id| keyring.id.blind("recommendation", id)).into_iter().collect();
+    let lookups = event
+        .text("recommendation_id")
+        .map(|id| keyring.id.blind("recommendation", id))
+        .into_iter()
+        .collect();
     Ok(Prepared {
         kind: event.kind.clone(),
         eid,
@@ -202,7 +235,14 @@ pub(super) fn prepare(
 }
 
 /// Prepares one of the service's own entries: source is the origin, the id is random, all it says is public.
-pub(super) fn prepare_own(keyring: &Keyring, origin: &str, service: Id16, kind: &str, fact: Map<String, Value>, case: Option<Id16>) -> Result<Prepared, AppendError> {
+pub(super) fn prepare_own(
+    keyring: &Keyring,
+    origin: &str,
+    service: Id16,
+    kind: &str,
+    fact: Map<String, Value>,
+    case: Option<Id16>,
+) -> Result<Prepared, AppendError> {
     let id = Id16(random()?).to_hex();
     Ok(Prepared {
         kind: kind.to_owned(),

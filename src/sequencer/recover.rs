@@ -25,7 +25,10 @@ pub(super) fn fetch<T>(
 }
 
 fn absent(id: NodeId) -> StoreError {
-    StoreError::Damaged(format!("the tree's node at level {}, place {} is absent", id.level, id.index))
+    StoreError::Damaged(format!(
+        "the tree's node at level {}, place {} is absent",
+        id.level, id.index
+    ))
 }
 
 /// The ledger's end, checked against itself: head, tree, last leaf.
@@ -34,32 +37,63 @@ pub(super) fn tail(store: &dyn LedgerReader) -> Result<Tail, StoreError> {
     let nodes = fetch(store, |w| Frontier::load(w, head.size))?;
     let frontier = Frontier::load(&nodes, head.size).map_err(absent)?;
     if frontier.root() != head.root {
-        return Err(StoreError::Damaged(format!("the head of size {} has another root than the stored tree", head.size)));
+        return Err(StoreError::Damaged(format!(
+            "the head of size {} has another root than the stored tree",
+            head.size
+        )));
     }
     if store.entry(head.size)?.is_some() {
-        return Err(StoreError::Damaged(format!("there is an entry at {}, beyond the head", head.size)));
+        return Err(StoreError::Damaged(format!(
+            "there is an entry at {}, beyond the head",
+            head.size
+        )));
     }
     let Some(last) = head.size.checked_sub(1) else {
-        return Ok(Tail { frontier, prev: Hash::ZERO, recorded: Timestamp::EPOCH });
+        return Ok(Tail {
+            frontier,
+            prev: Hash::ZERO,
+            recorded: Timestamp::EPOCH,
+        });
     };
-    let entry = store.entry(last)?.ok_or_else(|| StoreError::Damaged(format!("the last entry, {last}, is absent")))?;
+    let entry = store
+        .entry(last)?
+        .ok_or_else(|| StoreError::Damaged(format!("the last entry, {last}, is absent")))?;
     let prev = Hash::leaf(&entry.leaf);
-    let node = store.nodes(&[NodeId { level: 0, index: last }])?;
+    let node = store.nodes(&[NodeId {
+        level: 0,
+        index: last,
+    }])?;
     if node.first() != Some(&prev) {
-        return Err(StoreError::Damaged(format!("the leaf of the last entry, {last}, is not the one in the tree")));
+        return Err(StoreError::Damaged(format!(
+            "the leaf of the last entry, {last}, is not the one in the tree"
+        )));
     }
-    let leaf = Leaf::decode(&entry.leaf).map_err(|e| StoreError::Damaged(format!("entry {last}: {e}")))?;
-    Ok(Tail { frontier, prev, recorded: leaf.recorded })
+    let leaf =
+        Leaf::decode(&entry.leaf).map_err(|e| StoreError::Damaged(format!("entry {last}: {e}")))?;
+    Ok(Tail {
+        frontier,
+        prev,
+        recorded: leaf.recorded,
+    })
 }
 
 /// Compares a ledger with its keyring and its guard file. Gives its end, and the checkpoints that must be stored.
-pub(super) fn check(store: &dyn LedgerReader, keyring: &Keyring, origin: &str, guard: &mut Guard, guarded: Option<&str>) -> Result<(Tail, Vec<(u64, String)>), OpenError> {
+pub(super) fn check(
+    store: &dyn LedgerReader,
+    keyring: &Keyring,
+    origin: &str,
+    guard: &mut Guard,
+    guarded: Option<&str>,
+) -> Result<(Tail, Vec<(u64, String)>), OpenError> {
     let end = tail(store)?;
     let size = end.frontier.size();
     genesis(store, keyring, origin)?;
     let last = store.commitment_at_least(size)?;
     if last.as_ref().map(|c| (c.size, c.root)) != Some((size, end.frontier.root())) {
-        return Err(StoreError::Damaged(format!("the last commitment does not belong to the head of size {size}")).into());
+        return Err(StoreError::Damaged(format!(
+            "the last commitment does not belong to the head of size {size}"
+        ))
+        .into());
     }
     compare_guard(store, keyring, origin, size, guarded)?;
     slots(store, keyring)?;
@@ -68,11 +102,21 @@ pub(super) fn check(store: &dyn LedgerReader, keyring: &Keyring, origin: &str, g
     let mut unstored = Vec::new();
     for c in store.unsigned_commitments(100_000)? {
         if c.key_id == vkey {
-            let note = Checkpoint { origin: origin.to_owned(), size: c.size, root: c.root }.sign(&keyring.checkpoint);
+            let note = Checkpoint {
+                origin: origin.to_owned(),
+                size: c.size,
+                root: c.root,
+            }
+            .sign(&keyring.checkpoint);
             unstored.push((c.size, note));
         }
     }
-    let head = Checkpoint { origin: origin.to_owned(), size, root: end.frontier.root() }.sign(&keyring.checkpoint);
+    let head = Checkpoint {
+        origin: origin.to_owned(),
+        size,
+        root: end.frontier.root(),
+    }
+    .sign(&keyring.checkpoint);
     if guarded != Some(&head) {
         guard.write(&head)?;
     }
@@ -82,15 +126,32 @@ pub(super) fn check(store: &dyn LedgerReader, keyring: &Keyring, origin: &str, g
 /// The first entry names origin, keys and id key; the keyring must be the one.
 fn genesis(store: &dyn LedgerReader, keyring: &Keyring, origin: &str) -> Result<(), OpenError> {
     let entry = store.entry(0)?.ok_or(OpenError::Unfinished)?;
-    let leaf = Leaf::decode(&entry.leaf).map_err(|e| StoreError::Damaged(format!("entry 0: {e}")))?;
+    let leaf =
+        Leaf::decode(&entry.leaf).map_err(|e| StoreError::Damaged(format!("entry 0: {e}")))?;
     if leaf.ledger != origin {
-        return Err(OpenError::Origin { stored: leaf.ledger, configured: origin.to_owned() });
+        return Err(OpenError::Origin {
+            stored: leaf.ledger,
+            configured: origin.to_owned(),
+        });
     }
     let fact = leaf.fact.unwrap_or_default();
-    let says = |name: &str| fact.get(name).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+    let says = |name: &str| {
+        fact.get(name)
+            .and_then(|v| v.as_str())
+            .unwrap_or_default()
+            .to_owned()
+    };
     for (name, have, what) in [
-        ("checkpoint_key", keyring.checkpoint.vkey().to_string(), "checkpoint.pem"),
-        ("report_key", keyring.report.vkey().to_string(), "report.pem"),
+        (
+            "checkpoint_key",
+            keyring.checkpoint.vkey().to_string(),
+            "checkpoint.pem",
+        ),
+        (
+            "report_key",
+            keyring.report.vkey().to_string(),
+            "report.pem",
+        ),
         ("id_key_check", keyring.id.check().to_b64url(), "id.key"),
     ] {
         if says(name) != have {
@@ -100,20 +161,36 @@ fn genesis(store: &dyn LedgerReader, keyring: &Keyring, origin: &str) -> Result<
     Ok(())
 }
 
-fn compare_guard(store: &dyn LedgerReader, keyring: &Keyring, origin: &str, size: u64, guarded: Option<&str>) -> Result<(), OpenError> {
+fn compare_guard(
+    store: &dyn LedgerReader,
+    keyring: &Keyring,
+    origin: &str,
+    size: u64,
+    guarded: Option<&str>,
+) -> Result<(), OpenError> {
     let Some(note) = guarded else {
         // Written right after the first commit; only a crash in that moment leaves a ledger of one entry without it.
-        return if size <= 1 { Ok(()) } else { Err(OpenError::GuardEmpty { size }) };
+        return if size <= 1 {
+            Ok(())
+        } else {
+            Err(OpenError::GuardEmpty { size })
+        };
     };
     let keys: [Vkey; 1] = [keyring.checkpoint.vkey().clone()];
-    let checkpoint = Checkpoint::open(note, origin, &keys).map_err(|e| OpenError::GuardForeign(e.to_string()))?;
+    let checkpoint = Checkpoint::open(note, origin, &keys)
+        .map_err(|e| OpenError::GuardForeign(e.to_string()))?;
     if checkpoint.size > size {
-        return Err(OpenError::BehindGuard { size, guarded: checkpoint.size });
+        return Err(OpenError::BehindGuard {
+            size,
+            guarded: checkpoint.size,
+        });
     }
     let nodes = fetch(store, |w| tree::root(w, checkpoint.size))?;
     let root = tree::root(&nodes, checkpoint.size).map_err(absent)?;
     if root != checkpoint.root {
-        return Err(OpenError::Forked { size: checkpoint.size });
+        return Err(OpenError::Forked {
+            size: checkpoint.size,
+        });
     }
     Ok(())
 }
@@ -132,5 +209,9 @@ fn slots(store: &dyn LedgerReader, keyring: &Keyring) -> Result<(), OpenError> {
             }
         }
     }
-    if absent == 0 { Ok(()) } else { Err(OpenError::SlotsAbsent { count: absent }) }
+    if absent == 0 {
+        Ok(())
+    } else {
+        Err(OpenError::SlotsAbsent { count: absent })
+    }
 }

@@ -18,7 +18,8 @@ struct Hands {
 
 impl Clock for Hands {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.wall.load(Ordering::SeqCst) * 1_000_000).unwrap_or(Timestamp::EPOCH)
+        Timestamp::from_micros(self.wall.load(Ordering::SeqCst) * 1_000_000)
+            .unwrap_or(Timestamp::EPOCH)
     }
     fn elapsed(&self) -> Duration {
         Duration::ZERO
@@ -32,7 +33,12 @@ struct Place {
 
 impl Place {
     fn new() -> Result<Self, Box<dyn std::error::Error>> {
-        let place = Self { dir: tempfile::tempdir()?, clock: Arc::new(Hands { wall: AtomicI64::new(1_000_000) }) };
+        let place = Self {
+            dir: tempfile::tempdir()?,
+            clock: Arc::new(Hands {
+                wall: AtomicI64::new(1_000_000),
+            }),
+        };
         Ledger::create(&place.paths(), "acme", ORIGIN, place.clock.clone(), None)?;
         Ok(place)
     }
@@ -42,7 +48,13 @@ impl Place {
     }
 
     fn open(&self) -> Result<Arc<Ledger>, OpenError> {
-        Ledger::open(&self.paths(), "acme", ORIGIN, self.clock.clone(), Limits::default())
+        Ledger::open(
+            &self.paths(),
+            "acme",
+            ORIGIN,
+            self.clock.clone(),
+            Limits::default(),
+        )
     }
 }
 
@@ -54,7 +66,15 @@ fn event(id: &str, case: Option<&str>, note: &str) -> Event {
     if let Some(case) = case {
         value["case_id"] = json!(case);
     }
-    Event::read(value, &Context { ledger: "acme", origin: ORIGIN, only_source: None }).unwrap_or_else(|f| panic!("{f:?}"))
+    Event::read(
+        value,
+        &Context {
+            ledger: "acme",
+            origin: ORIGIN,
+            only_source: None,
+        },
+    )
+    .unwrap_or_else(|f| panic!("{f:?}"))
 }
 
 const PRODUCER: Id16 = Id16([0xaa; 16]);
@@ -62,7 +82,11 @@ const PRODUCER: Id16 = Id16([0xaa; 16]);
 /// Reads every leaf and checks all that leaves say of each other; gives them.
 fn check_all(ledger: &Ledger) -> Result<Vec<Leaf>, Box<dyn std::error::Error>> {
     let size = ledger.size();
-    let entries = ledger.reader().entries(&EntryQuery { below: size, limit: usize::MAX >> 2, ..EntryQuery::default() })?;
+    let entries = ledger.reader().entries(&EntryQuery {
+        below: size,
+        limit: usize::MAX >> 2,
+        ..EntryQuery::default()
+    })?;
     assert_eq!(entries.len() as u64, size);
     let keys = [ledger.keyring().checkpoint.vkey().clone()];
     let (mut prev, mut frontier) = (Hash::ZERO, tree::Frontier::new());
@@ -95,18 +119,53 @@ fn check_all(ledger: &Ledger) -> Result<Vec<Leaf>, Box<dyn std::error::Error>> {
 async fn what_is_posted_is_committed_and_proved() -> Outcome {
     let place = Place::new()?;
     let ledger = place.open()?;
-    let posted = ledger.append(&[event("1", Some("C-1"), "a"), event("2", None, "b"), event("3", Some("C-1"), "c")], PRODUCER).await?;
-    assert_eq!(posted.iter().map(|p| (p.seq, p.status)).collect::<Vec<_>>(), [(1, Status::Created), (2, Status::Created), (3, Status::Created)]);
+    let posted = ledger
+        .append(
+            &[
+                event("1", Some("C-1"), "a"),
+                event("2", None, "b"),
+                event("3", Some("C-1"), "c"),
+            ],
+            PRODUCER,
+        )
+        .await?;
+    assert_eq!(
+        posted.iter().map(|p| (p.seq, p.status)).collect::<Vec<_>>(),
+        [
+            (1, Status::Created),
+            (2, Status::Created),
+            (3, Status::Created)
+        ]
+    );
     for p in &posted {
         let leaf = Leaf::decode(&p.receipt.leaf)?;
-        let read: Vec<_> = p.disclosures.iter().map(|d| disclosure::decode(d)).collect::<Result<_, _>>()?;
-        let top: Vec<Hash> = read.iter().filter(|d| d.pointer.is_some()).map(|d| d.digest).collect();
-        assert_eq!(disclosure::commitment(&top), leaf.content, "the poster can recompute the commitment");
-        assert_eq!(ledger.receipt(p.seq)?.map(|r| r.encode()), Some(p.receipt.encode()), "a receipt never changes");
+        let read: Vec<_> = p
+            .disclosures
+            .iter()
+            .map(|d| disclosure::decode(d))
+            .collect::<Result<_, _>>()?;
+        let top: Vec<Hash> = read
+            .iter()
+            .filter(|d| d.pointer.is_some())
+            .map(|d| d.digest)
+            .collect();
+        assert_eq!(
+            disclosure::commitment(&top),
+            leaf.content,
+            "the poster can recompute the commitment"
+        );
+        assert_eq!(
+            ledger.receipt(p.seq)?.map(|r| r.encode()),
+            Some(p.receipt.encode()),
+            "a receipt never changes"
+        );
     }
     let leaves = check_all(&ledger)?;
     assert_eq!(leaves[0].kind, "ledger.created");
-    assert_eq!(leaves[1].case.map(|c| c.case), leaves[3].case.map(|c| c.case));
+    assert_eq!(
+        leaves[1].case.map(|c| c.case),
+        leaves[3].case.map(|c| c.case)
+    );
     assert!(leaves[2].case.is_none() && leaves[1].producer == PRODUCER);
     ledger.close().await;
     Ok(())
@@ -116,22 +175,78 @@ async fn what_is_posted_is_committed_and_proved() -> Outcome {
 async fn a_retry_gets_the_first_receipt_and_other_content_is_refused() -> Outcome {
     let place = Place::new()?;
     let ledger = place.open()?;
-    let first = ledger.append(&[event("1", Some("C"), "a")], PRODUCER).await?;
-    let again = ledger.append(&[event("1", Some("C"), "a"), event("2", Some("C"), "b"), event("2", Some("C"), "b")], PRODUCER).await?;
-    assert_eq!(again.iter().map(|p| (p.seq, p.status)).collect::<Vec<_>>(), [(1, Status::Duplicate), (2, Status::Created), (2, Status::Duplicate)]);
+    let first = ledger
+        .append(&[event("1", Some("C"), "a")], PRODUCER)
+        .await?;
+    let again = ledger
+        .append(
+            &[
+                event("1", Some("C"), "a"),
+                event("2", Some("C"), "b"),
+                event("2", Some("C"), "b"),
+            ],
+            PRODUCER,
+        )
+        .await?;
+    assert_eq!(
+        again.iter().map(|p| (p.seq, p.status)).collect::<Vec<_>>(),
+        [
+            (1, Status::Duplicate),
+            (2, Status::Created),
+            (2, Status::Duplicate)
+        ]
+    );
     assert_eq!(again[0].receipt, first[0].receipt);
     assert_eq!(again[0].disclosures, first[0].disclosures);
-    let refused = ledger.append(&[event("3", None, "new"), event("1", Some("C"), "other")], PRODUCER).await;
-    assert!(matches!(refused, Err(AppendError::Conflict { index: 1, seq: 1, erased: false })), "{refused:?}");
-    let refused = ledger.append(&[event("4", None, "x"), event("4", None, "y")], PRODUCER).await;
-    assert!(matches!(refused, Err(AppendError::ConflictWithin { first: 0, second: 1 })));
+    let refused = ledger
+        .append(
+            &[event("3", None, "new"), event("1", Some("C"), "other")],
+            PRODUCER,
+        )
+        .await;
+    assert!(
+        matches!(
+            refused,
+            Err(AppendError::Conflict {
+                index: 1,
+                seq: 1,
+                erased: false
+            })
+        ),
+        "{refused:?}"
+    );
+    let refused = ledger
+        .append(&[event("4", None, "x"), event("4", None, "y")], PRODUCER)
+        .await;
+    assert!(matches!(
+        refused,
+        Err(AppendError::ConflictWithin {
+            first: 0,
+            second: 1
+        })
+    ));
     let leaves = check_all(&ledger)?;
-    assert_eq!(leaves.iter().filter(|l| l.kind == "x.test").count(), 2, "a refused batch leaves nothing");
-    assert_eq!(leaves.iter().filter(|l| l.kind == "post.conflicted").count(), 1, "conflicts are recorded, but not each");
+    assert_eq!(
+        leaves.iter().filter(|l| l.kind == "x.test").count(),
+        2,
+        "a refused batch leaves nothing"
+    );
+    assert_eq!(
+        leaves
+            .iter()
+            .filter(|l| l.kind == "post.conflicted")
+            .count(),
+        1,
+        "conflicts are recorded, but not each"
+    );
     ledger.close().await;
     drop(ledger);
     let leaves = check_all(&*place.open()?)?;
-    let counts: Vec<u64> = leaves.iter().filter(|l| l.kind == "post.conflicted").filter_map(|l| l.fact.as_ref()?.get("count")?.as_u64()).collect();
+    let counts: Vec<u64> = leaves
+        .iter()
+        .filter(|l| l.kind == "post.conflicted")
+        .filter_map(|l| l.fact.as_ref()?.get("count")?.as_u64())
+        .collect();
     assert_eq!(counts, [1, 1], "what was counted is recorded at the end");
     Ok(())
 }
@@ -149,7 +264,10 @@ async fn many_posters_at_once_make_one_chain() -> Outcome {
                 let id = format!("{}-{i}", if i % 2 == 0 { task / 2 } else { task + 100 });
                 let case = format!("C-{}", i % 3);
                 loop {
-                    match ledger.append(&[event(&id, Some(&case), "n")], PRODUCER).await {
+                    match ledger
+                        .append(&[event(&id, Some(&case), "n")], PRODUCER)
+                        .await
+                    {
                         Ok(_) => break,
                         Err(AppendError::Busy) => tokio::task::yield_now().await,
                         Err(e) => return Err(e.to_string()),
@@ -164,7 +282,8 @@ async fn many_posters_at_once_make_one_chain() -> Outcome {
     }
     let leaves = check_all(&ledger)?;
     assert_eq!(leaves.len(), 1 + 16 * 5 + 8 * 5);
-    let cases: std::collections::HashSet<Id16> = leaves.iter().filter_map(|l| Some(l.case?.case)).collect();
+    let cases: std::collections::HashSet<Id16> =
+        leaves.iter().filter_map(|l| Some(l.case?.case)).collect();
     assert_eq!(cases.len(), 3, "one pseudonym a case, whoever asks first");
     ledger.close().await;
     Ok(())
@@ -176,15 +295,25 @@ async fn a_reopened_ledger_goes_on_where_it_was() -> Outcome {
     let receipts = {
         let ledger = place.open()?;
         assert!(matches!(place.open(), Err(OpenError::Locked(_))));
-        let posted = ledger.append(&[event("1", Some("C"), "a")], PRODUCER).await?;
+        let posted = ledger
+            .append(&[event("1", Some("C"), "a")], PRODUCER)
+            .await?;
         ledger.close().await;
         posted
     };
     let ledger = place.open()?;
-    let again = ledger.append(&[event("1", Some("C"), "a"), event("2", Some("C"), "b")], PRODUCER).await?;
+    let again = ledger
+        .append(
+            &[event("1", Some("C"), "a"), event("2", Some("C"), "b")],
+            PRODUCER,
+        )
+        .await?;
     assert_eq!(again[0].receipt, receipts[0].receipt);
     let leaves = check_all(&ledger)?;
-    assert_eq!(leaves[1].case.map(|c| c.case), leaves[2].case.map(|c| c.case));
+    assert_eq!(
+        leaves[1].case.map(|c| c.case),
+        leaves[2].case.map(|c| c.case)
+    );
     ledger.close().await;
     Ok(())
 }
@@ -201,16 +330,31 @@ async fn a_checkpoint_that_a_crash_left_unstored_is_signed_to_the_same_bytes() -
     fs::remove_file(place.paths().ledger.join("guard"))?;
     let mut guard = Guard::create(&place.paths().ledger.join("guard"))?;
     let genesis = place.open().err();
-    assert!(matches!(genesis, Some(OpenError::GuardEmpty { size: 2 })), "an empty guard beside a full ledger is suspect");
+    assert!(
+        matches!(genesis, Some(OpenError::GuardEmpty { size: 2 })),
+        "an empty guard beside a full ledger is suspect"
+    );
     let old = SqliteStore::open(&place.paths().database(), false)?;
     let keyring = Keyring::open(&place.paths().keyring, ORIGIN)?;
     let first = old.commitment_at_least(1)?.ok_or("commitment")?;
-    guard.write(&Checkpoint { origin: ORIGIN.into(), size: 1, root: first.root }.sign(&keyring.checkpoint))?;
+    guard.write(
+        &Checkpoint {
+            origin: ORIGIN.into(),
+            size: 1,
+            root: first.root,
+        }
+        .sign(&keyring.checkpoint),
+    )?;
     drop((guard, old));
     let ledger = place.open()?;
     assert_eq!(ledger.receipt(1)?, Some(posted[0].receipt.clone()));
-    let kept = Guard::open(&place.paths().ledger.join("guard"))?.1.unwrap_or_default();
-    assert_eq!(kept, posted[0].receipt.checkpoint, "the guard has caught up");
+    let kept = Guard::open(&place.paths().ledger.join("guard"))?
+        .1
+        .unwrap_or_default();
+    assert_eq!(
+        kept, posted[0].receipt.checkpoint,
+        "the guard has caught up"
+    );
     ledger.close().await;
     Ok(())
 }
@@ -218,16 +362,21 @@ async fn a_checkpoint_that_a_crash_left_unstored_is_signed_to_the_same_bytes() -
 fn sql(place: &Place, text: &str) -> Outcome {
     use diesel::connection::SimpleConnection;
     use diesel::{Connection, SqliteConnection};
-    SqliteConnection::establish(place.paths().database().to_str().ok_or("path")?)?.batch_execute(text)?;
+    SqliteConnection::establish(place.paths().database().to_str().ok_or("path")?)?
+        .batch_execute(text)?;
     Ok(())
 }
 
 /// Runs a ledger of a few entries, lets `harm` do its work on the stopped ledger, and says how it then opens.
-async fn after(harm: impl FnOnce(&Place) -> Outcome) -> Result<Option<OpenError>, Box<dyn std::error::Error>> {
+async fn after(
+    harm: impl FnOnce(&Place) -> Outcome,
+) -> Result<Option<OpenError>, Box<dyn std::error::Error>> {
     let place = Place::new()?;
     let ledger = place.open()?;
     for i in 0..4 {
-        ledger.append(&[event(&i.to_string(), Some("C"), "a")], PRODUCER).await?;
+        ledger
+            .append(&[event(&i.to_string(), Some("C"), "a")], PRODUCER)
+            .await?;
     }
     ledger.close().await;
     drop(ledger);
@@ -238,8 +387,19 @@ async fn after(harm: impl FnOnce(&Place) -> Outcome) -> Result<Option<OpenError>
 #[tokio::test]
 async fn a_ledger_that_is_not_what_it_was_does_not_start() -> Outcome {
     assert!(after(|_| Ok(())).await?.is_none());
-    let restored = after(|p| sql(p, "DELETE FROM entry WHERE seq = 4; DELETE FROM identity WHERE seq = 4; DELETE FROM case_entry WHERE seq = 4; DELETE FROM type_entry WHERE seq = 4; DELETE FROM commitment WHERE size = 5; DELETE FROM node WHERE position > 6; UPDATE head SET size = 4, root = (SELECT root FROM commitment WHERE size = 4)"));
-    assert!(matches!(restored.await?, Some(OpenError::BehindGuard { size: 4, guarded: 5 })));
+    let restored = after(|p| {
+        sql(
+            p,
+            "DELETE FROM entry WHERE seq = 4; DELETE FROM identity WHERE seq = 4; DELETE FROM case_entry WHERE seq = 4; DELETE FROM type_entry WHERE seq = 4; DELETE FROM commitment WHERE size = 5; DELETE FROM node WHERE position > 6; UPDATE head SET size = 4, root = (SELECT root FROM commitment WHERE size = 4)",
+        )
+    });
+    assert!(matches!(
+        restored.await?,
+        Some(OpenError::BehindGuard {
+            size: 4,
+            guarded: 5
+        })
+    ));
     for harm in [
         "UPDATE entry SET leaf = CAST(replace(CAST(leaf AS TEXT), 'x.test', 'x.tost') AS BLOB) WHERE seq = 4",
         "DELETE FROM entry WHERE seq = 4",
@@ -252,7 +412,10 @@ async fn a_ledger_that_is_not_what_it_was_does_not_start() -> Outcome {
         "UPDATE commitment SET root = zeroblob(32) WHERE size = 5",
     ] {
         let got = after(|p| sql(p, harm)).await?;
-        assert!(matches!(got, Some(OpenError::Store(StoreError::Damaged(_)))), "{harm}: {got:?}");
+        assert!(
+            matches!(got, Some(OpenError::Store(StoreError::Damaged(_)))),
+            "{harm}: {got:?}"
+        );
     }
     let got = after(|p| Ok(sql(p, "UPDATE entry SET leaf = CAST(replace(CAST(leaf AS TEXT), 'acme', 'evil') AS BLOB) WHERE seq = 0")?)).await?;
     assert!(matches!(got, Some(OpenError::Origin { .. })), "{got:?}");
@@ -261,14 +424,29 @@ async fn a_ledger_that_is_not_what_it_was_does_not_start() -> Outcome {
 
 #[tokio::test]
 async fn a_keyring_that_is_not_the_ledgers_does_not_start() -> Outcome {
-    for (file, make) in [("id.key", true), ("report.pem", false), ("checkpoint.pem", false)] {
+    for (file, make) in [
+        ("id.key", true),
+        ("report.pem", false),
+        ("checkpoint.pem", false),
+    ] {
         let got = after(|p| {
             let path = p.paths().keyring.join(file);
             fs::remove_file(&path)?;
-            let other = if make { crate::keyring::IdKey::generate()?.to_text().to_string() } else { crate::keyring::signing_key_to_pem(&ed25519_dalek::SigningKey::from_bytes(&[5; 32]), &path)?.to_string() };
+            let other = if make {
+                crate::keyring::IdKey::generate()?.to_text().to_string()
+            } else {
+                crate::keyring::signing_key_to_pem(
+                    &ed25519_dalek::SigningKey::from_bytes(&[5; 32]),
+                    &path,
+                )?
+                .to_string()
+            };
             Ok(crate::keyring::write_new_private(&path, other.as_bytes())?)
         });
-        assert!(matches!(got.await?, Some(OpenError::WrongKey { file: f }) if f == file), "{file}");
+        assert!(
+            matches!(got.await?, Some(OpenError::WrongKey { file: f }) if f == file),
+            "{file}"
+        );
     }
     let got = after(|p| {
         for f in fs::read_dir(p.paths().keyring.join("slots"))? {
@@ -276,25 +454,49 @@ async fn a_keyring_that_is_not_the_ledgers_does_not_start() -> Outcome {
         }
         Ok(())
     });
-    assert!(matches!(got.await?, Some(OpenError::SlotsAbsent { count: 1 })));
+    assert!(matches!(
+        got.await?,
+        Some(OpenError::SlotsAbsent { count: 1 })
+    ));
     let got = after(|p| {
         use std::os::unix::fs::PermissionsExt;
-        Ok(fs::set_permissions(p.paths().keyring.join("id.key"), fs::Permissions::from_mode(0o644))?)
+        Ok(fs::set_permissions(
+            p.paths().keyring.join("id.key"),
+            fs::Permissions::from_mode(0o644),
+        )?)
     });
-    assert!(got.await?.is_some_and(|e| e.to_string().contains("chmod 600")));
+    assert!(
+        got.await?
+            .is_some_and(|e| e.to_string().contains("chmod 600"))
+    );
     Ok(())
 }
 
 #[tokio::test]
 async fn a_guard_that_is_foreign_or_forked_stops_the_start() -> Outcome {
-    let write = |p: &Place, note: String| -> Outcome { Ok(Guard::open(&p.paths().ledger.join("guard"))?.0.write(&note)?) };
+    let write = |p: &Place, note: String| -> Outcome {
+        Ok(Guard::open(&p.paths().ledger.join("guard"))?
+            .0
+            .write(&note)?)
+    };
     let forged = |p: &Place, size: u64| -> Result<String, KeyringError> {
-        Ok(Checkpoint { origin: ORIGIN.into(), size, root: Hash::leaf(b"other history") }.sign(&Keyring::open(&p.paths().keyring, ORIGIN)?.checkpoint))
+        Ok(Checkpoint {
+            origin: ORIGIN.into(),
+            size,
+            root: Hash::leaf(b"other history"),
+        }
+        .sign(&Keyring::open(&p.paths().keyring, ORIGIN)?.checkpoint))
     };
     let got = after(|p| write(p, forged(p, 3)?)).await?;
-    assert!(matches!(got, Some(OpenError::Forked { size: 3 })), "{got:?}");
+    assert!(
+        matches!(got, Some(OpenError::Forked { size: 3 })),
+        "{got:?}"
+    );
     let got = after(|p| write(p, forged(p, 9)?)).await?;
-    assert!(matches!(got, Some(OpenError::BehindGuard { guarded: 9, .. })), "{got:?}");
+    assert!(
+        matches!(got, Some(OpenError::BehindGuard { guarded: 9, .. })),
+        "{got:?}"
+    );
     let got = after(|p| write(p, "o\n1\nAAAA\n\n— o AAAAAAA=\n".into())).await?;
     assert!(matches!(got, Some(OpenError::GuardForeign(_))), "{got:?}");
     Ok(())
@@ -311,13 +513,31 @@ async fn the_clock_rule_holds() -> Outcome {
     ledger.append(&[event("3", None, "a")], PRODUCER).await?;
     place.clock.wall.store(900_000, Ordering::SeqCst);
     let refused = ledger.append(&[event("4", None, "a")], PRODUCER).await;
-    assert!(matches!(refused, Err(AppendError::ClockBehind { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(AppendError::ClockBehind { .. })),
+        "{refused:?}"
+    );
     ledger.confirm_clock().await?;
     ledger.append(&[event("4", None, "a")], PRODUCER).await?;
     let leaves = check_all(&ledger)?;
     let kinds: Vec<&str> = leaves.iter().map(|l| l.kind.as_str()).collect();
-    assert_eq!(kinds, ["ledger.created", "x.test", "clock.stepped", "x.test", "clock.stepped", "x.test", "clock.stepped", "x.test"]);
-    assert!(leaves.is_sorted_by_key(|l| l.recorded), "recorded never decreases");
+    assert_eq!(
+        kinds,
+        [
+            "ledger.created",
+            "x.test",
+            "clock.stepped",
+            "x.test",
+            "clock.stepped",
+            "x.test",
+            "clock.stepped",
+            "x.test"
+        ]
+    );
+    assert!(
+        leaves.is_sorted_by_key(|l| l.recorded),
+        "recorded never decreases"
+    );
     ledger.close().await;
     Ok(())
 }
@@ -326,13 +546,35 @@ async fn the_clock_rule_holds() -> Outcome {
 async fn a_report_goes_only_on_the_case_head_it_was_made_for() -> Outcome {
     let place = Place::new()?;
     let ledger = place.open()?;
-    let posted = ledger.append(&[event("1", Some("C"), "a"), event("2", Some("C"), "b")], PRODUCER).await?;
-    let case = Leaf::decode(&posted[0].receipt.leaf)?.case.ok_or("case")?.case;
-    let report = |n: u8| NewReport { id: Id16([n; 16]), requester: PRODUCER, envelope: "{}".into() };
-    let moved = ledger.append_report(report(1), Map::new(), Some((case, 1))).await;
+    let posted = ledger
+        .append(
+            &[event("1", Some("C"), "a"), event("2", Some("C"), "b")],
+            PRODUCER,
+        )
+        .await?;
+    let case = Leaf::decode(&posted[0].receipt.leaf)?
+        .case
+        .ok_or("case")?
+        .case;
+    let report = |n: u8| NewReport {
+        id: Id16([n; 16]),
+        requester: PRODUCER,
+        envelope: "{}".into(),
+    };
+    let moved = ledger
+        .append_report(report(1), Map::new(), Some((case, 1)))
+        .await;
     assert!(matches!(moved, Err(AppendError::CaseMoved)), "{moved:?}");
-    let seq = ledger.append_report(report(2), Map::new(), Some((case, 2))).await?;
-    assert_eq!(ledger.reader().report(&Id16([2; 16]))?.map(|r| (r.seq, r.pseudonym)), Some((seq, Some(case))));
+    let seq = ledger
+        .append_report(report(2), Map::new(), Some((case, 2)))
+        .await?;
+    assert_eq!(
+        ledger
+            .reader()
+            .report(&Id16([2; 16]))?
+            .map(|r| (r.seq, r.pseudonym)),
+        Some((seq, Some(case)))
+    );
     assert_eq!(ledger.reader().report(&Id16([1; 16]))?, None);
     check_all(&ledger)?;
     ledger.close().await;
@@ -344,20 +586,57 @@ fn what_cannot_be_created_says_why() -> Outcome {
     let dir = tempfile::tempdir()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let paths = |n: &str| LedgerPaths::below(dir.path(), n);
-    for (name, origin) in [("", ORIGIN), ("Acme", ORIGIN), ("../x", ORIGIN), ("acme", "with space"), ("acme", "a+b"), ("acme", "")] {
-        assert!(matches!(Ledger::create(&paths("acme"), name, origin, clock.clone(), None), Err(OpenError::Name(_))), "{name} {origin}");
+    for (name, origin) in [
+        ("", ORIGIN),
+        ("Acme", ORIGIN),
+        ("../x", ORIGIN),
+        ("acme", "with space"),
+        ("acme", "a+b"),
+        ("acme", ""),
+    ] {
+        assert!(
+            matches!(
+                Ledger::create(&paths("acme"), name, origin, clock.clone(), None),
+                Err(OpenError::Name(_))
+            ),
+            "{name} {origin}"
+        );
     }
     Ledger::create(&paths("acme"), "acme", ORIGIN, clock.clone(), None)?;
     assert!(Ledger::create(&paths("acme"), "acme", ORIGIN, clock.clone(), None).is_err());
     let note = {
         let keyring = Keyring::open(&paths("acme").keyring, ORIGIN)?;
         Vkey::parse(&keyring.checkpoint.vkey().to_string())?;
-        Checkpoint { origin: ORIGIN.into(), size: 9, root: Hash::ZERO }.sign(&keyring.checkpoint)
+        Checkpoint {
+            origin: ORIGIN.into(),
+            size: 9,
+            root: Hash::ZERO,
+        }
+        .sign(&keyring.checkpoint)
     };
-    Ledger::create(&paths("next"), "next", "ledger.example/next", clock.clone(), Some(&Replaces { checkpoint: note, lost: 3 }))?;
+    Ledger::create(
+        &paths("next"),
+        "next",
+        "ledger.example/next",
+        clock.clone(),
+        Some(&Replaces {
+            checkpoint: note,
+            lost: 3,
+        }),
+    )?;
     let store = SqliteStore::open(&paths("next").database(), false)?;
     let genesis = Leaf::decode(&store.entry(0)?.ok_or("entry 0")?.leaf)?;
-    let replaces = genesis.fact.and_then(|f| f.get("replaces").cloned()).ok_or("replaces")?;
-    assert_eq!((replaces["origin"].as_str(), replaces["size"].as_u64(), replaces["lost"].as_u64()), (Some(ORIGIN), Some(9), Some(3)));
+    let replaces = genesis
+        .fact
+        .and_then(|f| f.get("replaces").cloned())
+        .ok_or("replaces")?;
+    assert_eq!(
+        (
+            replaces["origin"].as_str(),
+            replaces["size"].as_u64(),
+            replaces["lost"].as_u64()
+        ),
+        (Some(ORIGIN), Some(9), Some(3))
+    );
     Ok(())
 }

@@ -17,7 +17,9 @@ use crate::keyring::Keyring;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::tree::{Frontier, NodeId};
 use crate::ledger::{CaseLink, Hash, Id16, Leaf, MAX_LEAF, Timestamp};
-use crate::store::{Commitment, EntryRow, Head, LedgerReader, LedgerWriter, NewReport, StoreError, Transaction};
+use crate::store::{
+    Commitment, EntryRow, Head, LedgerReader, LedgerWriter, NewReport, StoreError, Transaction,
+};
 
 /// Most events that one commit takes.
 const GROUP: usize = 1_024;
@@ -30,6 +32,8 @@ pub(super) enum Job {
     Append(Box<Batch>),
     /// Somebody confirms that the clock is right although it is far behind the ledger.
     ConfirmClock(oneshot::Sender<()>),
+    /// Somebody found an entry that the guard does not know yet: answer when it does.
+    Settle(oneshot::Sender<AppendResult<()>>),
 }
 
 /// Entries to append, all or none.
@@ -114,7 +118,10 @@ const RECENT: usize = 65_536;
 
 impl Recent {
     pub fn starting_at(size: u64) -> Self {
-        Self { from: size, ..Self::default() }
+        Self {
+            from: size,
+            ..Self::default()
+        }
     }
 
     fn add(&mut self, eid: Hash, seq: u64) {
@@ -161,8 +168,15 @@ impl Writer {
                         // Whoever asked may be gone; the confirmation stands.
                         let _ = done.send(());
                     }
+                    Job::Settle(done) => {
+                        let _ = done.send(self.settle());
+                    }
                 }
-                next = if events < GROUP { jobs.try_recv().ok() } else { None };
+                next = if events < GROUP {
+                    jobs.try_recv().ok()
+                } else {
+                    None
+                };
             }
             if !group.is_empty() {
                 self.commit(group);
@@ -183,13 +197,17 @@ impl Writer {
         match stored {
             Ok(()) => self.unstored.clear(),
             // They can be signed again at any time, and the next transaction tries again.
-            Err(e) => tracing::warn!(component = "sequencer", error = %e, retryable = true, "storing checkpoints failed"),
+            Err(e) => {
+                tracing::warn!(component = "sequencer", error = %e, retryable = true, "storing checkpoints failed")
+            }
         }
     }
 
     /// One group: T1, sign, guard, answer.
     pub fn commit(&mut self, group: Vec<Box<Batch>>) {
-        if self.doubtful && let Err(e) = self.reload() {
+        if self.doubtful
+            && let Err(e) = self.reload()
+        {
             return refuse_all(group, || AppendError::from_store(&e));
         }
         let recorded = match self.time.read(&*self.clock) {
@@ -205,8 +223,18 @@ impl Writer {
         };
         let own = match &self.step {
             Some(step) => {
-                let fact = Map::from_iter([("expected".to_owned(), json!(step.expected.to_string())), ("found".to_owned(), json!(step.found.to_string()))]);
-                match prepare_own(&self.keyring, &self.origin, self.service, "clock.stepped", fact, None) {
+                let fact = Map::from_iter([
+                    ("expected".to_owned(), json!(step.expected.to_string())),
+                    ("found".to_owned(), json!(step.found.to_string())),
+                ]);
+                match prepare_own(
+                    &self.keyring,
+                    &self.origin,
+                    self.service,
+                    "clock.stepped",
+                    fact,
+                    None,
+                ) {
                     Ok(entry) => Some(entry),
                     Err(e) => return refuse_all(group, || AppendError::Unavailable(e.to_string())),
                 }
@@ -216,30 +244,42 @@ impl Writer {
         let before = self.tail.clone();
         let mut nodes: Vec<(NodeId, Hash)> = Vec::new();
         match self.write(group, own, recorded, &mut nodes) {
-            Ok((placed, None)) => debug_assert!(placed.is_empty(), "without a commit nothing is placed"),
+            Ok((placed, None)) => {
+                debug_assert!(placed.is_empty(), "without a commit nothing is placed")
+            }
             Ok((placed, Some(head))) => {
                 let edge: HashMap<NodeId, Hash> = before.frontier.nodes().chain(nodes).collect();
                 self.answer(placed, head, edge);
             }
             Err((placed, e)) => {
                 tracing::error!(component = "sequencer", error = %e, "a commit failed");
-                let wanted = Head { size: self.tail.frontier.size(), root: self.tail.frontier.root() };
-                let reached = matches!(e, StoreError::Backend(_)) && self.reader.head().is_ok_and(|h| h == wanted);
+                let wanted = Head {
+                    size: self.tail.frontier.size(),
+                    root: self.tail.frontier.root(),
+                };
+                let reached = matches!(e, StoreError::Backend(_))
+                    && self.reader.head().is_ok_and(|h| h == wanted);
                 if reached {
                     // The commit is on disk although its answer was an error: its entries stand.
-                    let edge: HashMap<NodeId, Hash> = before.frontier.nodes().chain(nodes).collect();
+                    let edge: HashMap<NodeId, Hash> =
+                        before.frontier.nodes().chain(nodes).collect();
                     return self.answer(placed, wanted, edge);
                 }
                 self.tail = before;
                 self.doubtful = true;
                 self.cases.clear();
-                refuse_all(placed.into_iter().map(|p| p.batch).collect(), || AppendError::from_store(&e));
+                refuse_all(placed.into_iter().map(|p| p.batch).collect(), || {
+                    AppendError::from_store(&e)
+                });
             }
         }
     }
 
     /// T1. Batches that cannot be placed are answered here; the rest is committed together.
-    #[expect(clippy::type_complexity, reason = "the error carries the batches that were not answered")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "the error carries the batches that were not answered"
+    )]
     fn write(
         &mut self,
         group: Vec<Box<Batch>>,
@@ -250,12 +290,32 @@ impl Writer {
         let mut placed: Vec<Placed> = Vec::new();
         let mut t = match self.store.begin() {
             Ok(t) => t,
-            Err(e) => return Err((group.into_iter().map(|batch| Placed { batch, entries: Vec::new() }).collect(), e)),
+            Err(e) => {
+                return Err((
+                    group
+                        .into_iter()
+                        .map(|batch| Placed {
+                            batch,
+                            entries: Vec::new(),
+                        })
+                        .collect(),
+                    e,
+                ));
+            }
         };
         let held = t.head();
         if (held.size, held.root) != (self.tail.frontier.size(), self.tail.frontier.root()) {
             drop(t);
-            return Err((group.into_iter().map(|batch| Placed { batch, entries: Vec::new() }).collect(), StoreError::HeadMoved));
+            return Err((
+                group
+                    .into_iter()
+                    .map(|batch| Placed {
+                        batch,
+                        entries: Vec::new(),
+                    })
+                    .collect(),
+                StoreError::HeadMoved,
+            ));
         }
         let mut place = Place {
             origin: &self.origin,
@@ -276,7 +336,10 @@ impl Writer {
         let mut waiting = group.into_iter();
         for batch in waiting.by_ref() {
             if failure.is_some() {
-                placed.push(Placed { batch, entries: Vec::new() });
+                placed.push(Placed {
+                    batch,
+                    entries: Vec::new(),
+                });
                 break;
             }
             match admit(&mut *t, &batch, &self.recent, &in_group, place.cases) {
@@ -287,7 +350,10 @@ impl Writer {
                 }
                 Err(e) => {
                     failure = Some(e);
-                    placed.push(Placed { batch, entries: Vec::new() });
+                    placed.push(Placed {
+                        batch,
+                        entries: Vec::new(),
+                    });
                     break;
                 }
             }
@@ -316,15 +382,26 @@ impl Writer {
         }
         if let Some(e) = failure {
             drop(t);
-            placed.extend(waiting.map(|batch| Placed { batch, entries: Vec::new() }));
+            placed.extend(waiting.map(|batch| Placed {
+                batch,
+                entries: Vec::new(),
+            }));
             return Err((placed, e));
         }
         let rows = place.rows;
         if rows.is_empty() {
             return Ok((placed, None));
         }
-        let head = Head { size: self.tail.frontier.size(), root: self.tail.frontier.root() };
-        let commitment = Commitment { size: head.size, root: head.root, key_id: self.keyring.checkpoint.vkey().id(), note: None };
+        let head = Head {
+            size: self.tail.frontier.size(),
+            root: self.tail.frontier.root(),
+        };
+        let commitment = Commitment {
+            size: head.size,
+            root: head.root,
+            key_id: self.keyring.checkpoint.vkey().id(),
+            note: None,
+        };
         let written = put_notes(&mut *t, &self.unstored)
             .and_then(|()| t.put_entries(&rows))
             .and_then(|()| t.put_nodes(nodes))
@@ -347,20 +424,48 @@ impl Writer {
                 self.recent.add(prepared.eid, *seq);
             }
         }
-        let note = Checkpoint { origin: self.origin.clone(), size: head.size, root: head.root }.sign(&self.keyring.checkpoint);
+        let note = Checkpoint {
+            origin: self.origin.clone(),
+            size: head.size,
+            root: head.root,
+        }
+        .sign(&self.keyring.checkpoint);
         self.unstored.push((head.size, note.clone()));
         if let Err(e) = self.guard.write(&note) {
             // The entries stand, but nobody may be told before the guard knows: a retry gets the first receipts.
             tracing::error!(component = "sequencer", error = %e, retryable = true, "the guard file cannot be written; nothing is acknowledged");
-            return refuse_all(placed.into_iter().map(|p| p.batch).collect(), || AppendError::Unavailable(e.to_string()));
+            return refuse_all(placed.into_iter().map(|p| p.batch).collect(), || {
+                AppendError::Unavailable(e.to_string())
+            });
         }
         self.guarded.store(head.size, Ordering::Release);
-        let commit = Arc::new(CommitProof { size: head.size, note, nodes });
+        let commit = Arc::new(CommitProof {
+            size: head.size,
+            note,
+            nodes,
+        });
         for Placed { batch, entries } in placed {
             let texts = batch.entries.into_iter().map(|p| p.texts).collect();
             // A client that went away gets its receipts when it asks again.
-            let _ = batch.reply.send(Ok(Committed { entries, texts, commit: Arc::clone(&commit) }));
+            let _ = batch.reply.send(Ok(Committed {
+                entries,
+                texts,
+                commit: Arc::clone(&commit),
+            }));
         }
+    }
+
+    /// Brings the guard up to the committed head, after a commit whose guarding failed.
+    fn settle(&mut self) -> AppendResult<()> {
+        let size = self.tail.frontier.size();
+        if self.doubtful || self.guarded.load(Ordering::Acquire) == size {
+            return Ok(());
+        }
+        let root = self.tail.frontier.root();
+        let note = Checkpoint { origin: self.origin.clone(), size, root }.sign(&self.keyring.checkpoint);
+        self.guard.write(&note).map_err(|e| AppendError::Unavailable(e.to_string()))?;
+        self.guarded.store(size, Ordering::Release);
+        Ok(())
     }
 
     /// Reads the ledger's end again after a commit of unknown fate.
@@ -380,7 +485,9 @@ fn refuse_all(group: Vec<Box<Batch>>, why: impl Fn() -> AppendError) {
 }
 
 fn put_notes(t: &mut dyn Transaction, notes: &[(u64, String)]) -> Result<(), StoreError> {
-    notes.iter().try_for_each(|(size, note)| t.put_note(*size, note))
+    notes
+        .iter()
+        .try_for_each(|(size, note)| t.put_note(*size, note))
 }
 
 /// Whether a batch can be placed; what to answer when not.
@@ -391,7 +498,10 @@ fn admit(
     in_group: &HashMap<Hash, ()>,
     cases: &HashMap<Id16, (u64, Hash)>,
 ) -> Result<Option<AppendError>, StoreError> {
-    let raced = batch.entries.iter().any(|e| recent.known.contains_key(&e.eid) || in_group.contains_key(&e.eid));
+    let raced = batch
+        .entries
+        .iter()
+        .any(|e| recent.known.contains_key(&e.eid) || in_group.contains_key(&e.eid));
     if raced {
         return Ok(Some(AppendError::Raced));
     }
@@ -436,7 +546,11 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn put(&mut self, t: &mut dyn Transaction, p: &Prepared) -> Result<(u64, Vec<u8>, Hash), StoreError> {
+    fn put(
+        &mut self,
+        t: &mut dyn Transaction,
+        p: &Prepared,
+    ) -> Result<(u64, Vec<u8>, Hash), StoreError> {
         let seq = self.tail.frontier.size();
         let case = p.case.map(|case| self.case_link(t, case)).transpose()?;
         let leaf = Leaf {
@@ -457,14 +571,19 @@ impl Place<'_> {
         let bytes = leaf.encode().into_bytes();
         if bytes.len() > MAX_LEAF {
             // Only the service's own facts could be that long, and it bounds them.
-            return Err(StoreError::Damaged(format!("an entry of type {} is too long for a leaf", p.kind)));
+            return Err(StoreError::Damaged(format!(
+                "an entry of type {} is too long for a leaf",
+                p.kind
+            )));
         }
         let hash = Hash::leaf(&bytes);
         if let Some(link) = case {
             self.cases.insert(link.case, (link.seq + 1, hash));
         }
         let nodes = &mut *self.nodes;
-        self.tail.frontier.append(hash, |id, hash| nodes.push((id, hash)));
+        self.tail
+            .frontier
+            .append(hash, |id, hash| nodes.push((id, hash)));
         self.tail.prev = hash;
         self.tail.recorded = self.recorded;
         self.rows.push(EntryRow {
@@ -483,7 +602,11 @@ impl Place<'_> {
     fn case_link(&mut self, t: &mut dyn Transaction, case: Id16) -> Result<CaseLink, StoreError> {
         if self.cases.len() > RECENT {
             // Safe to forget only what storage holds already; the rows of this transaction are not there yet.
-            let unwritten: Vec<Id16> = self.rows.iter().filter_map(|r| r.case.map(|c| c.0)).collect();
+            let unwritten: Vec<Id16> = self
+                .rows
+                .iter()
+                .filter_map(|r| r.case.map(|c| c.0))
+                .collect();
             self.cases.retain(|id, _| unwritten.contains(id));
         }
         let (seq, prev) = match self.cases.get(&case) {
@@ -497,6 +620,12 @@ impl Place<'_> {
     }
 
     fn reader_hash(&self, seq: u64) -> Result<Hash, StoreError> {
-        self.reader.nodes(&[NodeId { level: 0, index: seq }])?.pop().ok_or_else(|| StoreError::Damaged("a leaf's node is absent".into()))
+        self.reader
+            .nodes(&[NodeId {
+                level: 0,
+                index: seq,
+            }])?
+            .pop()
+            .ok_or_else(|| StoreError::Damaged("a leaf's node is absent".into()))
     }
 }

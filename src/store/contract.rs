@@ -33,7 +33,12 @@ fn row(seq: u64, kind: &str, case: Option<(u8, u64)>) -> EntryRow {
 }
 
 fn commitment(size: u64) -> Commitment {
-    Commitment { size, root: Hash::leaf(b"root of").max(Hash::leaf(&size.to_be_bytes())), key_id: [1, 2, 3, 4], note: None }
+    Commitment {
+        size,
+        root: Hash::leaf(b"root of").max(Hash::leaf(&size.to_be_bytes())),
+        key_id: [1, 2, 3, 4],
+        note: None,
+    }
 }
 
 fn filled(backend: &Backend) -> Outcome {
@@ -41,9 +46,26 @@ fn filled(backend: &Backend) -> Outcome {
     for (from, to) in [(0_u64, 4_u64), (4, 10)] {
         let mut t = writer.begin()?;
         assert_eq!(t.head().size, from);
-        let rows: Vec<EntryRow> = (from..to).map(|s| row(s, if s % 2 == 0 { "a.a" } else { "b.b" }, (s < 6).then_some((7, s)))).collect();
+        let rows: Vec<EntryRow> = (from..to)
+            .map(|s| {
+                row(
+                    s,
+                    if s % 2 == 0 { "a.a" } else { "b.b" },
+                    (s < 6).then_some((7, s)),
+                )
+            })
+            .collect();
         t.put_entries(&rows)?;
-        t.put_nodes(&(from..to).map(|i| (NodeId { level: 0, index: i }, Hash::leaf(&[u8::try_from(i).unwrap_or(0)]))).collect::<Vec<_>>())?;
+        t.put_nodes(
+            &(from..to)
+                .map(|i| {
+                    (
+                        NodeId { level: 0, index: i },
+                        Hash::leaf(&[u8::try_from(i).unwrap_or(0)]),
+                    )
+                })
+                .collect::<Vec<_>>(),
+        )?;
         t.commit(Some(&commitment(to)))?;
     }
     Ok(())
@@ -53,26 +75,92 @@ fn filled(backend: &Backend) -> Outcome {
 fn what_is_committed_is_read_and_in_order() -> Outcome {
     let b = sqlite()?;
     filled(&b)?;
-    let all = EntryQuery { below: u64::MAX, limit: 100, ..EntryQuery::default() };
-    let seqs = |q: &EntryQuery| -> Result<Vec<u64>, StoreError> { Ok(b.store.entries(q)?.into_iter().map(|e| e.seq).collect()) };
+    let all = EntryQuery {
+        below: u64::MAX,
+        limit: 100,
+        ..EntryQuery::default()
+    };
+    let seqs = |q: &EntryQuery| -> Result<Vec<u64>, StoreError> {
+        Ok(b.store.entries(q)?.into_iter().map(|e| e.seq).collect())
+    };
     assert_eq!(b.store.head()?.size, 10);
     assert_eq!(seqs(&all)?, (0..10).collect::<Vec<_>>());
-    assert_eq!(seqs(&EntryQuery { from: 3, below: 8, limit: 2, ..all.clone() })?, [3, 4]);
-    assert_eq!(seqs(&EntryQuery { case: Some(Id16([7; 16])), ..all.clone() })?, [0, 1, 2, 3, 4, 5]);
-    assert_eq!(seqs(&EntryQuery { trace: Some(Id16([9; 16])), kind: Some("a.a".into()), from: 2, ..all.clone() })?, [2, 4, 6, 8]);
-    assert_eq!(seqs(&EntryQuery { kind: Some("b.b".into()), limit: 2, ..all.clone() })?, [1, 3]);
-    assert_eq!(seqs(&EntryQuery { kind: Some("c.c".into()), ..all.clone() })?, [0_u64; 0]);
-    assert_eq!(seqs(&EntryQuery { lookup: Some(Id16([3; 16])), ..all })?, [3, 7]);
+    assert_eq!(
+        seqs(&EntryQuery {
+            from: 3,
+            below: 8,
+            limit: 2,
+            ..all.clone()
+        })?,
+        [3, 4]
+    );
+    assert_eq!(
+        seqs(&EntryQuery {
+            case: Some(Id16([7; 16])),
+            ..all.clone()
+        })?,
+        [0, 1, 2, 3, 4, 5]
+    );
+    assert_eq!(
+        seqs(&EntryQuery {
+            trace: Some(Id16([9; 16])),
+            kind: Some("a.a".into()),
+            from: 2,
+            ..all.clone()
+        })?,
+        [2, 4, 6, 8]
+    );
+    assert_eq!(
+        seqs(&EntryQuery {
+            kind: Some("b.b".into()),
+            limit: 2,
+            ..all.clone()
+        })?,
+        [1, 3]
+    );
+    assert_eq!(
+        seqs(&EntryQuery {
+            kind: Some("c.c".into()),
+            ..all.clone()
+        })?,
+        [0_u64; 0]
+    );
+    assert_eq!(
+        seqs(&EntryQuery {
+            lookup: Some(Id16([3; 16])),
+            ..all
+        })?,
+        [3, 7]
+    );
     let third = b.store.entry(3)?.ok_or("entry 3 is there")?;
-    assert_eq!((third.leaf.as_slice(), third.sealed), (&b"leaf 3"[..], Some((Slot([3; 12]), vec![1, 2, 3]))));
+    assert_eq!(
+        (third.leaf.as_slice(), third.sealed),
+        (&b"leaf 3"[..], Some((Slot([3; 12]), vec![1, 2, 3])))
+    );
     assert_eq!(b.store.entry(10)?, None);
-    assert_eq!(b.store.find_identities(&[Hash::leaf(&9_u64.to_be_bytes()), Hash::ZERO])?, [Some(9), None]);
-    assert_eq!(b.store.nodes(&[NodeId { level: 0, index: 9 }])?, [Hash::leaf(&[9])]);
-    assert!(matches!(b.store.nodes(&[NodeId { level: 0, index: 400 }]), Err(StoreError::Damaged(_))));
+    assert_eq!(
+        b.store
+            .find_identities(&[Hash::leaf(&9_u64.to_be_bytes()), Hash::ZERO])?,
+        [Some(9), None]
+    );
+    assert_eq!(
+        b.store.nodes(&[NodeId { level: 0, index: 9 }])?,
+        [Hash::leaf(&[9])]
+    );
+    assert!(matches!(
+        b.store.nodes(&[NodeId {
+            level: 0,
+            index: 400
+        }]),
+        Err(StoreError::Damaged(_))
+    ));
     assert_eq!(b.store.case_tail(&Id16([7; 16]))?, Some((5, 5)));
     assert_eq!(b.store.case_tail(&Id16([8; 16]))?, None);
     assert_eq!(b.store.slots(None, 2)?, [Slot([0; 12]), Slot([3; 12])]);
-    assert_eq!(b.store.slots(Some(Slot([3; 12])), 9)?, [Slot([6; 12]), Slot([9; 12])]);
+    assert_eq!(
+        b.store.slots(Some(Slot([3; 12])), 9)?,
+        [Slot([6; 12]), Slot([9; 12])]
+    );
     Ok(())
 }
 
@@ -87,12 +175,18 @@ fn a_dropped_transaction_leaves_nothing() -> Outcome {
         t.put_meta("k", "v")?;
         assert_eq!(b.store.entry(10)?, None, "nobody sees an open transaction");
     }
-    assert_eq!((b.store.entry(10)?, b.store.meta("k")?, b.store.head()?.size), (None, None, 10));
+    assert_eq!(
+        (b.store.entry(10)?, b.store.meta("k")?, b.store.head()?.size),
+        (None, None, 10)
+    );
     let mut t = writer.begin()?;
     t.put_entries(&[row(10, "new.type", None)])?;
     t.put_meta("k", "v")?;
     t.commit(Some(&commitment(11)))?;
-    assert_eq!((b.store.head()?.size, b.store.meta("k")?.as_deref()), (11, Some("v")));
+    assert_eq!(
+        (b.store.head()?.size, b.store.meta("k")?.as_deref()),
+        (11, Some("v"))
+    );
     Ok(())
 }
 
@@ -108,7 +202,10 @@ fn what_is_taken_cannot_be_taken_again() -> Outcome {
         assert!(t.put_entries(&[bad]).is_err());
     }
     let mut t = writer.begin()?;
-    assert!(t.put_nodes(&[(NodeId { level: 0, index: 3 }, Hash::ZERO)]).is_err());
+    assert!(
+        t.put_nodes(&[(NodeId { level: 0, index: 3 }, Hash::ZERO)])
+            .is_err()
+    );
     drop(t);
     assert_eq!(b.store.head()?.size, 10);
     Ok(())
@@ -118,12 +215,22 @@ fn what_is_taken_cannot_be_taken_again() -> Outcome {
 fn one_case_wins() -> Outcome {
     let b = sqlite()?;
     let mut writer = b.store.writer()?;
-    let case = |p: u8| CaseFile { blind: Id16([1; 16]), pseudonym: Id16([p; 16]), slot: Slot([p; 12]) };
+    let case = |p: u8| CaseFile {
+        blind: Id16([1; 16]),
+        pseudonym: Id16([p; 16]),
+        slot: Slot([p; 12]),
+    };
     let mut t = writer.begin()?;
     assert_eq!(t.put_case(&case(2))?, case(2));
     assert_eq!(t.put_case(&case(3))?, case(2), "the first stands");
-    assert_eq!(t.put_trace_slot(&Id16([5; 16]), Slot([1; 12]))?, Slot([1; 12]));
-    assert_eq!(t.put_trace_slot(&Id16([5; 16]), Slot([2; 12]))?, Slot([1; 12]));
+    assert_eq!(
+        t.put_trace_slot(&Id16([5; 16]), Slot([1; 12]))?,
+        Slot([1; 12])
+    );
+    assert_eq!(
+        t.put_trace_slot(&Id16([5; 16]), Slot([2; 12]))?,
+        Slot([1; 12])
+    );
     t.commit(None)?;
     assert_eq!(b.store.case_by_blind(&Id16([1; 16]))?, Some(case(2)));
     assert_eq!(b.store.case_by_pseudonym(&Id16([2; 16]))?, Some(case(2)));
@@ -136,14 +243,37 @@ fn one_case_wins() -> Outcome {
 fn notes_follow_their_commits() -> Outcome {
     let b = sqlite()?;
     filled(&b)?;
-    assert_eq!(b.store.unsigned_commitments(9)?.iter().map(|c| c.size).collect::<Vec<_>>(), [4, 10]);
+    assert_eq!(
+        b.store
+            .unsigned_commitments(9)?
+            .iter()
+            .map(|c| c.size)
+            .collect::<Vec<_>>(),
+        [4, 10]
+    );
     let mut writer = b.store.writer()?;
     let mut t = writer.begin()?;
     t.put_note(4, "note of 4")?;
     t.commit(None)?;
-    assert_eq!(b.store.unsigned_commitments(9)?.iter().map(|c| c.size).collect::<Vec<_>>(), [10]);
-    assert_eq!(b.store.commitment_at_least(1)?.and_then(|c| c.note).as_deref(), Some("note of 4"));
-    assert_eq!(b.store.commitment_at_least(5)?.map(|c| (c.size, c.key_id)), Some((10, [1, 2, 3, 4])));
+    assert_eq!(
+        b.store
+            .unsigned_commitments(9)?
+            .iter()
+            .map(|c| c.size)
+            .collect::<Vec<_>>(),
+        [10]
+    );
+    assert_eq!(
+        b.store
+            .commitment_at_least(1)?
+            .and_then(|c| c.note)
+            .as_deref(),
+        Some("note of 4")
+    );
+    assert_eq!(
+        b.store.commitment_at_least(5)?.map(|c| (c.size, c.key_id)),
+        Some((10, [1, 2, 3, 4]))
+    );
     assert_eq!(b.store.commitment_at_least(11)?, None);
     Ok(())
 }
@@ -153,11 +283,27 @@ fn reports_are_stored_with_their_entry() -> Outcome {
     let b = sqlite()?;
     let mut writer = b.store.writer()?;
     let mut t = writer.begin()?;
-    let new = NewReport { id: Id16([4; 16]), requester: Id16([5; 16]), envelope: "{}".into() };
+    let new = NewReport {
+        id: Id16([4; 16]),
+        requester: Id16([5; 16]),
+        envelope: "{}".into(),
+    };
     t.put_report(&new, 3, Some(Id16([7; 16])))?;
     t.commit(None)?;
-    let want = ReportRow { id: new.id, seq: 3, pseudonym: Some(Id16([7; 16])), requester: new.requester, envelope: "{}".into() };
-    assert_eq!((b.store.report(&Id16([4; 16]))?, b.store.report(&Id16([0; 16]))?), (Some(want), None));
+    let want = ReportRow {
+        id: new.id,
+        seq: 3,
+        pseudonym: Some(Id16([7; 16])),
+        requester: new.requester,
+        envelope: "{}".into(),
+    };
+    assert_eq!(
+        (
+            b.store.report(&Id16([4; 16]))?,
+            b.store.report(&Id16([0; 16]))?
+        ),
+        (Some(want), None)
+    );
     Ok(())
 }
 
@@ -169,10 +315,18 @@ fn a_second_writer_waits_or_is_refused_but_never_forks() -> Outcome {
     let mut t = one.begin()?;
     t.put_entries(&[row(10, "a.a", None)])?;
     let rival = std::thread::scope(|s| {
-        let rival = s.spawn(|| -> Result<u64, String> { Ok(two.begin().map_err(|e| e.to_string())?.head().size) });
+        let rival = s.spawn(|| -> Result<u64, String> {
+            Ok(two.begin().map_err(|e| e.to_string())?.head().size)
+        });
         let done = t.commit(Some(&commitment(11)));
-        rival.join().map_err(|_| StoreError::HeadMoved).and_then(|r| done.map(|()| r))
+        rival
+            .join()
+            .map_err(|_| StoreError::HeadMoved)
+            .and_then(|r| done.map(|()| r))
     })?;
-    assert!(rival.clone().map_or(true, |size| size == 11), "a later transaction holds the later head: {rival:?}");
+    assert!(
+        rival.clone().map_or(true, |size| size == 11),
+        "a later transaction holds the later head: {rival:?}"
+    );
     Ok(())
 }

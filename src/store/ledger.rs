@@ -276,7 +276,12 @@ pub trait Transaction {
     ///
     /// # Errors
     /// When storage fails.
-    fn put_report(&mut self, report: &NewReport, seq: u64, pseudonym: Option<Id16>) -> Result<(), StoreError>;
+    fn put_report(
+        &mut self,
+        report: &NewReport,
+        seq: u64,
+        pseudonym: Option<Id16>,
+    ) -> Result<(), StoreError>;
     /// Writes the signed checkpoint of an earlier commit.
     ///
     /// # Errors

@@ -6,7 +6,8 @@ pub mod ledger;
 pub mod sqlite;
 
 pub use ledger::{
-    CaseFile, Commitment, EntryQuery, EntryRow, Head, LedgerReader, LedgerWriter, NewReport, ReportRow, Slot, StoreError, StoredEntry, Transaction,
+    CaseFile, Commitment, EntryQuery, EntryRow, Head, LedgerReader, LedgerWriter, NewReport,
+    ReportRow, Slot, StoreError, StoredEntry, Transaction,
 };
 
 #[cfg(test)]

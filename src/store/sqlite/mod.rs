@@ -26,16 +26,25 @@ pub(super) fn backend(e: diesel::result::Error) -> StoreError {
     match &e {
         diesel::result::Error::DatabaseError(DatabaseErrorKind::Unknown, info) => {
             let m = info.message();
-            let passing = ["full", "locked", "busy", "readonly", "read-only"].iter().any(|w| m.contains(w));
-            if passing { StoreError::Unavailable(m.to_owned()) } else { StoreError::Backend(m.to_owned()) }
+            let passing = ["full", "locked", "busy", "readonly", "read-only"]
+                .iter()
+                .any(|w| m.contains(w));
+            if passing {
+                StoreError::Unavailable(m.to_owned())
+            } else {
+                StoreError::Backend(m.to_owned())
+            }
         }
         _ => StoreError::Backend(e.to_string()),
     }
 }
 
 fn connect(path: &Path) -> Result<SqliteConnection, StoreError> {
-    let url = path.to_str().ok_or_else(|| StoreError::Backend(format!("the path {} is not UTF-8", path.display())))?;
-    let mut connection = SqliteConnection::establish(url).map_err(|e| StoreError::Backend(format!("cannot open {}: {e}", path.display())))?;
+    let url = path
+        .to_str()
+        .ok_or_else(|| StoreError::Backend(format!("the path {} is not UTF-8", path.display())))?;
+    let mut connection = SqliteConnection::establish(url)
+        .map_err(|e| StoreError::Backend(format!("cannot open {}: {e}", path.display())))?;
     connection.batch_execute(SETUP).map_err(backend)?;
     Ok(connection)
 }
@@ -62,17 +71,31 @@ impl SqliteStore {
     /// When it is absent (or present and to be created), unreadable, or of a newer version of this program.
     pub fn open(path: &Path, create: bool) -> Result<Self, StoreError> {
         if create == path.exists() {
-            let what = if create { "exists already" } else { "is not there" };
+            let what = if create {
+                "exists already"
+            } else {
+                "is not there"
+            };
             return Err(StoreError::Version(format!("{} {what}", path.display())));
         }
         let mut connection = connect(path)?;
         let known = MIGRATIONS_COUNT;
-        let applied = connection.applied_migrations().map_err(|e| StoreError::Version(format!("cannot be read: {e}")))?.len();
+        let applied = connection
+            .applied_migrations()
+            .map_err(|e| StoreError::Version(format!("cannot be read: {e}")))?
+            .len();
         if applied > known {
-            return Err(StoreError::Version("was written by a newer version of whereas; use that version or a newer one".into()));
+            return Err(StoreError::Version(
+                "was written by a newer version of whereas; use that version or a newer one".into(),
+            ));
         }
-        connection.run_pending_migrations(MIGRATIONS).map_err(|e| StoreError::Version(format!("cannot be brought up to date: {e}")))?;
-        Ok(Self { path: path.to_owned(), idle: Mutex::new(vec![Reader(connection)]) })
+        connection
+            .run_pending_migrations(MIGRATIONS)
+            .map_err(|e| StoreError::Version(format!("cannot be brought up to date: {e}")))?;
+        Ok(Self {
+            path: path.to_owned(),
+            idle: Mutex::new(vec![Reader(connection)]),
+        })
     }
 
     /// The writer. The caller sees to it that there is one only (the ledger's folder is locked).
@@ -83,8 +106,15 @@ impl SqliteStore {
         Ok(SqliteWriter::new(connect(&self.path)?))
     }
 
-    fn with<T>(&self, read: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    fn with<T>(
+        &self,
+        read: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let mut reader = match idle {
             Some(reader) => reader,
             None => Reader(connect(&self.path)?),
@@ -124,10 +154,18 @@ mod tests {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("l.db");
         drop(SqliteStore::open(&path, true)?);
-        connect(&path)?.batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99999999999999')")?;
-        let refused = SqliteStore::open(&path, false).err().map(|e| e.to_string()).unwrap_or_default();
+        connect(&path)?.batch_execute(
+            "INSERT INTO __diesel_schema_migrations (version) VALUES ('99999999999999')",
+        )?;
+        let refused = SqliteStore::open(&path, false)
+            .err()
+            .map(|e| e.to_string())
+            .unwrap_or_default();
         assert!(refused.contains("newer version"), "{refused}");
-        assert!(SqliteStore::open(&path, true).is_err() && SqliteStore::open(&dir.path().join("other.db"), false).is_err());
+        assert!(
+            SqliteStore::open(&path, true).is_err()
+                && SqliteStore::open(&dir.path().join("other.db"), false).is_err()
+        );
         Ok(())
     }
 }

@@ -4,11 +4,16 @@ use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 
-use super::schema::{case_entry, case_file, commitment, entry, head, identity, lookup, meta, node, report, trace_entry, trace_slot, type_entry, type_name};
+use super::schema::{
+    case_entry, case_file, commitment, entry, head, identity, lookup, meta, node, report,
+    trace_entry, trace_slot, type_entry, type_name,
+};
 use super::{SqliteStore, backend};
 use crate::ledger::tree::{NodeId, stored_index};
 use crate::ledger::{Hash, Id16};
-use crate::store::{CaseFile, Commitment, EntryQuery, Head, LedgerReader, ReportRow, Slot, StoreError, StoredEntry};
+use crate::store::{
+    CaseFile, Commitment, EntryQuery, Head, LedgerReader, ReportRow, Slot, StoreError, StoredEntry,
+};
 
 /// SQLite counts in signed 64 bits; a ledger does not get that long.
 pub(super) fn signed(n: u64) -> i64 {
@@ -20,7 +25,8 @@ pub(super) fn unsigned(n: i64) -> Result<u64, StoreError> {
 }
 
 fn bytes<const N: usize>(what: &str, b: &[u8]) -> Result<[u8; N], StoreError> {
-    b.try_into().map_err(|_| StoreError::Damaged(format!("{what} has {} bytes instead of {N}", b.len())))
+    b.try_into()
+        .map_err(|_| StoreError::Damaged(format!("{what} has {} bytes instead of {N}", b.len())))
 }
 
 pub(super) fn hash(what: &str, b: &[u8]) -> Result<Hash, StoreError> {
@@ -43,26 +49,52 @@ fn stored((seq, leaf, slot, sealed): EntryTuple) -> Result<StoredEntry, StoreErr
         (Some(slot), Some(sealed)) => Some((Slot(bytes("a slot", &slot)?), sealed)),
         _ => None,
     };
-    Ok(StoredEntry { seq: unsigned(seq)?, leaf, sealed })
+    Ok(StoredEntry {
+        seq: unsigned(seq)?,
+        leaf,
+        sealed,
+    })
 }
 
 pub(super) fn read_head(c: &mut SqliteConnection) -> Result<Head, StoreError> {
-    let row: Option<(i64, Vec<u8>)> = head::table.find(1).select((head::size, head::root)).first(c).optional().map_err(backend)?;
+    let row: Option<(i64, Vec<u8>)> = head::table
+        .find(1)
+        .select((head::size, head::root))
+        .first(c)
+        .optional()
+        .map_err(backend)?;
     match row {
-        Some((size, root)) => Ok(Head { size: unsigned(size)?, root: hash("the root", &root)? }),
-        None => Ok(Head { size: 0, root: Hash::empty_root() }),
+        Some((size, root)) => Ok(Head {
+            size: unsigned(size)?,
+            root: hash("the root", &root)?,
+        }),
+        None => Ok(Head {
+            size: 0,
+            root: Hash::empty_root(),
+        }),
     }
 }
 
-pub(super) fn find_identities(c: &mut SqliteConnection, eids: &[Hash]) -> Result<Vec<Option<u64>>, StoreError> {
+pub(super) fn find_identities(
+    c: &mut SqliteConnection,
+    eids: &[Hash],
+) -> Result<Vec<Option<u64>>, StoreError> {
     let one = |eid: &Hash| {
-        let seq: Option<i64> = identity::table.find(identity_key(eid)).select(identity::seq).first(c).optional().map_err(backend)?;
+        let seq: Option<i64> = identity::table
+            .find(identity_key(eid))
+            .select(identity::seq)
+            .first(c)
+            .optional()
+            .map_err(backend)?;
         seq.map(unsigned).transpose()
     };
     eids.iter().map(one).collect()
 }
 
-pub(super) fn case_tail(c: &mut SqliteConnection, pseudonym: &Id16) -> Result<Option<(u64, u64)>, StoreError> {
+pub(super) fn case_tail(
+    c: &mut SqliteConnection,
+    pseudonym: &Id16,
+) -> Result<Option<(u64, u64)>, StoreError> {
     let row: Option<(i64, i64)> = case_entry::table
         .filter(case_entry::pseudonym.eq(&pseudonym.0[..]))
         .order(case_entry::case_seq.desc())
@@ -70,35 +102,66 @@ pub(super) fn case_tail(c: &mut SqliteConnection, pseudonym: &Id16) -> Result<Op
         .first(c)
         .optional()
         .map_err(backend)?;
-    row.map(|(case_seq, seq)| Ok((unsigned(case_seq)?, unsigned(seq)?))).transpose()
+    row.map(|(case_seq, seq)| Ok((unsigned(case_seq)?, unsigned(seq)?)))
+        .transpose()
 }
 
 fn case_row(row: Option<(Vec<u8>, Vec<u8>, Vec<u8>)>) -> Result<Option<CaseFile>, StoreError> {
     row.map(|(blind, pseudonym, slot)| {
-        Ok(CaseFile { blind: id16("a blind image", &blind)?, pseudonym: id16("a pseudonym", &pseudonym)?, slot: Slot(bytes("a slot", &slot)?) })
+        Ok(CaseFile {
+            blind: id16("a blind image", &blind)?,
+            pseudonym: id16("a pseudonym", &pseudonym)?,
+            slot: Slot(bytes("a slot", &slot)?),
+        })
     })
     .transpose()
 }
 
-pub(super) fn case_by_blind(c: &mut SqliteConnection, blind: &Id16) -> Result<Option<CaseFile>, StoreError> {
-    let row = case_file::table.find(&blind.0[..]).select((case_file::blind, case_file::pseudonym, case_file::slot)).first(c);
+pub(super) fn case_by_blind(
+    c: &mut SqliteConnection,
+    blind: &Id16,
+) -> Result<Option<CaseFile>, StoreError> {
+    let row = case_file::table
+        .find(&blind.0[..])
+        .select((case_file::blind, case_file::pseudonym, case_file::slot))
+        .first(c);
     case_row(row.optional().map_err(backend)?)
 }
 
-pub(super) fn read_trace_slot(c: &mut SqliteConnection, trace: &Id16) -> Result<Option<Slot>, StoreError> {
-    let row: Option<Vec<u8>> = trace_slot::table.find(&trace.0[..]).select(trace_slot::slot).first(c).optional().map_err(backend)?;
+pub(super) fn read_trace_slot(
+    c: &mut SqliteConnection,
+    trace: &Id16,
+) -> Result<Option<Slot>, StoreError> {
+    let row: Option<Vec<u8>> = trace_slot::table
+        .find(&trace.0[..])
+        .select(trace_slot::slot)
+        .first(c)
+        .optional()
+        .map_err(backend)?;
     row.map(|slot| bytes("a slot", &slot).map(Slot)).transpose()
 }
 
 type CommitmentTuple = (i64, Vec<u8>, Vec<u8>, Option<String>);
 
 fn commitment_row((size, root, key_id, note): CommitmentTuple) -> Result<Commitment, StoreError> {
-    Ok(Commitment { size: unsigned(size)?, root: hash("a root", &root)?, key_id: bytes("a key id", &key_id)?, note })
+    Ok(Commitment {
+        size: unsigned(size)?,
+        root: hash("a root", &root)?,
+        key_id: bytes("a key id", &key_id)?,
+        note,
+    })
 }
 
 impl LedgerReader for SqliteStore {
     fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.with(|c| meta::table.find(name).select(meta::value).first(c).optional().map_err(backend))
+        self.with(|c| {
+            meta::table
+                .find(name)
+                .select(meta::value)
+                .first(c)
+                .optional()
+                .map_err(backend)
+        })
     }
 
     fn head(&self) -> Result<Head, StoreError> {
@@ -110,30 +173,53 @@ impl LedgerReader for SqliteStore {
     }
 
     fn entry(&self, seq: u64) -> Result<Option<StoredEntry>, StoreError> {
-        let row: Option<EntryTuple> = self.with(|c| entry::table.find(signed(seq)).first(c).optional().map_err(backend))?;
+        let row: Option<EntryTuple> = self.with(|c| {
+            entry::table
+                .find(signed(seq))
+                .first(c)
+                .optional()
+                .map_err(backend)
+        })?;
         row.map(stored).transpose()
     }
 
     fn entries(&self, query: &EntryQuery) -> Result<Vec<StoredEntry>, StoreError> {
         let (from, below) = (signed(query.from), signed(query.below));
-        let mut select = entry::table.filter(entry::seq.ge(from).and(entry::seq.lt(below))).order(entry::seq).limit(signed(query.limit as u64)).into_boxed::<Sqlite>();
+        let mut select = entry::table
+            .filter(entry::seq.ge(from).and(entry::seq.lt(below)))
+            .order(entry::seq)
+            .limit(signed(query.limit as u64))
+            .into_boxed::<Sqlite>();
         if let Some(case) = &query.case {
-            let of_case = case_entry::table.filter(case_entry::pseudonym.eq(case.0.to_vec())).select(case_entry::seq);
+            let of_case = case_entry::table
+                .filter(case_entry::pseudonym.eq(case.0.to_vec()))
+                .select(case_entry::seq);
             select = select.filter(entry::seq.eq_any(of_case));
         }
         if let Some(trace) = &query.trace {
-            let of_trace = trace_entry::table.filter(trace_entry::trace.eq(trace.0.to_vec())).select(trace_entry::seq);
+            let of_trace = trace_entry::table
+                .filter(trace_entry::trace.eq(trace.0.to_vec()))
+                .select(trace_entry::seq);
             select = select.filter(entry::seq.eq_any(of_trace));
         }
         if let Some(blind) = &query.lookup {
-            let found = lookup::table.filter(lookup::blind.eq(blind.0.to_vec())).select(lookup::seq);
+            let found = lookup::table
+                .filter(lookup::blind.eq(blind.0.to_vec()))
+                .select(lookup::seq);
             select = select.filter(entry::seq.eq_any(found));
         }
         if let Some(kind) = &query.kind {
             // A type has many entries: read no more of them than this page can need.
-            let id = type_name::table.filter(type_name::name.eq(kind.clone())).select(type_name::id);
+            let id = type_name::table
+                .filter(type_name::name.eq(kind.clone()))
+                .select(type_name::id);
             let of_type = type_entry::table
-                .filter(type_entry::type_id.eq_any(id).and(type_entry::seq.ge(from)).and(type_entry::seq.lt(below)))
+                .filter(
+                    type_entry::type_id
+                        .eq_any(id)
+                        .and(type_entry::seq.ge(from))
+                        .and(type_entry::seq.lt(below)),
+                )
                 .select(type_entry::seq);
             select = select.filter(entry::seq.eq_any(of_type));
         }
@@ -144,8 +230,18 @@ impl LedgerReader for SqliteStore {
     fn nodes(&self, ids: &[NodeId]) -> Result<Vec<Hash>, StoreError> {
         self.with(|c| {
             let one = |id: &NodeId| {
-                let row: Option<Vec<u8>> = node::table.find(signed(stored_index(*id))).select(node::hash).first(&mut *c).optional().map_err(backend)?;
-                let row = row.ok_or_else(|| StoreError::Damaged(format!("the tree's node at level {}, place {} is absent", id.level, id.index)))?;
+                let row: Option<Vec<u8>> = node::table
+                    .find(signed(stored_index(*id)))
+                    .select(node::hash)
+                    .first(&mut *c)
+                    .optional()
+                    .map_err(backend)?;
+                let row = row.ok_or_else(|| {
+                    StoreError::Damaged(format!(
+                        "the tree's node at level {}, place {} is absent",
+                        id.level, id.index
+                    ))
+                })?;
                 hash("a node", &row)
             };
             ids.iter().map(one).collect()
@@ -153,15 +249,27 @@ impl LedgerReader for SqliteStore {
     }
 
     fn commitment_at_least(&self, size: u64) -> Result<Option<Commitment>, StoreError> {
-        let row: Option<CommitmentTuple> =
-            self.with(|c| commitment::table.filter(commitment::size.ge(signed(size))).order(commitment::size).first(c).optional().map_err(backend))?;
+        let row: Option<CommitmentTuple> = self.with(|c| {
+            commitment::table
+                .filter(commitment::size.ge(signed(size)))
+                .order(commitment::size)
+                .first(c)
+                .optional()
+                .map_err(backend)
+        })?;
         row.map(commitment_row).transpose()
     }
 
     fn unsigned_commitments(&self, limit: usize) -> Result<Vec<Commitment>, StoreError> {
         // Checkpoints are stored in order, so the unsigned ones are the newest.
         let signed_up_to: Option<i64> = self.with(|c| {
-            commitment::table.filter(commitment::note.is_not_null()).order(commitment::size.desc()).select(commitment::size).first(c).optional().map_err(backend)
+            commitment::table
+                .filter(commitment::note.is_not_null())
+                .order(commitment::size.desc())
+                .select(commitment::size)
+                .first(c)
+                .optional()
+                .map_err(backend)
         })?;
         let rows: Vec<CommitmentTuple> = self.with(|c| {
             commitment::table
@@ -200,9 +308,22 @@ impl LedgerReader for SqliteStore {
         let after = after.map_or_else(Vec::new, |s| s.0.to_vec());
         let limit = signed(limit as u64);
         let mut all: Vec<Vec<u8>> = self.with(|c| {
-            let mut all: Vec<Vec<u8>> =
-                case_file::table.filter(case_file::slot.gt(&after)).select(case_file::slot).order(case_file::slot).limit(limit).load(c).map_err(backend)?;
-            all.extend(trace_slot::table.filter(trace_slot::slot.gt(&after)).select(trace_slot::slot).order(trace_slot::slot).limit(limit).load::<Vec<u8>>(c).map_err(backend)?);
+            let mut all: Vec<Vec<u8>> = case_file::table
+                .filter(case_file::slot.gt(&after))
+                .select(case_file::slot)
+                .order(case_file::slot)
+                .limit(limit)
+                .load(c)
+                .map_err(backend)?;
+            all.extend(
+                trace_slot::table
+                    .filter(trace_slot::slot.gt(&after))
+                    .select(trace_slot::slot)
+                    .order(trace_slot::slot)
+                    .limit(limit)
+                    .load::<Vec<u8>>(c)
+                    .map_err(backend)?,
+            );
             let of_entries: Vec<Option<Vec<u8>>> = entry::table
                 .filter(entry::slot.is_not_null().and(entry::slot.gt(&after)))
                 .select(entry::slot)
@@ -222,7 +343,13 @@ impl LedgerReader for SqliteStore {
 
     fn report(&self, id: &Id16) -> Result<Option<ReportRow>, StoreError> {
         type Row = (Vec<u8>, i64, Option<Vec<u8>>, Vec<u8>, String);
-        let row: Option<Row> = self.with(|c| report::table.find(&id.0[..]).first(c).optional().map_err(backend))?;
+        let row: Option<Row> = self.with(|c| {
+            report::table
+                .find(&id.0[..])
+                .first(c)
+                .optional()
+                .map_err(backend)
+        })?;
         row.map(|(id, seq, pseudonym, requester, envelope)| {
             Ok(ReportRow {
                 id: id16("a report id", &id)?,
@@ -237,8 +364,13 @@ impl LedgerReader for SqliteStore {
 }
 
 /// The largest id of a type name, to mint the next.
-pub(super) fn type_names(c: &mut SqliteConnection) -> Result<(Vec<(i64, String)>, i64), StoreError> {
+pub(super) fn type_names(
+    c: &mut SqliteConnection,
+) -> Result<(Vec<(i64, String)>, i64), StoreError> {
     let all: Vec<(i64, String)> = type_name::table.load(c).map_err(backend)?;
-    let last: Option<i64> = type_name::table.select(max(type_name::id)).first(c).map_err(backend)?;
+    let last: Option<i64> = type_name::table
+        .select(max(type_name::id))
+        .first(c)
+        .map_err(backend)?;
     Ok((all, last.unwrap_or(0)))
 }

@@ -43,5 +43,18 @@ diesel::table! {
     report (id) { id -> Binary, seq -> BigInt, pseudonym -> Nullable<Binary>, requester -> Binary, envelope -> Text, }
 }
 diesel::allow_tables_to_appear_in_same_query!(
-    meta, head, entry, identity, node, commitment, case_file, trace_slot, case_entry, trace_entry, type_name, type_entry, lookup, report,
+    meta,
+    head,
+    entry,
+    identity,
+    node,
+    commitment,
+    case_file,
+    trace_slot,
+    case_entry,
+    trace_entry,
+    type_name,
+    type_entry,
+    lookup,
+    report,
 );

@@ -7,10 +7,15 @@ use diesel::prelude::*;
 
 use super::backend;
 use super::read::{self, identity_key, signed};
-use super::schema::{case_entry, case_file, commitment, entry, head, identity, lookup, meta, node, report, trace_entry, trace_slot, type_entry, type_name};
+use super::schema::{
+    case_entry, case_file, commitment, entry, head, identity, lookup, meta, node, report,
+    trace_entry, trace_slot, type_entry, type_name,
+};
 use crate::ledger::tree::{NodeId, stored_index};
 use crate::ledger::{Hash, Id16};
-use crate::store::{CaseFile, Commitment, EntryRow, Head, LedgerWriter, NewReport, Slot, StoreError, Transaction};
+use crate::store::{
+    CaseFile, Commitment, EntryRow, Head, LedgerWriter, NewReport, Slot, StoreError, Transaction,
+};
 
 /// The one writer of a ledger's file.
 pub struct SqliteWriter {
@@ -27,14 +32,26 @@ impl std::fmt::Debug for SqliteWriter {
 
 impl SqliteWriter {
     pub(super) fn new(connection: SqliteConnection) -> Self {
-        Self { connection, types: HashMap::new() }
+        Self {
+            connection,
+            types: HashMap::new(),
+        }
     }
 }
 
 impl LedgerWriter for SqliteWriter {
     fn begin(&mut self) -> Result<Box<dyn Transaction + '_>, StoreError> {
-        self.connection.batch_execute("BEGIN IMMEDIATE").map_err(backend)?;
-        let mut transaction = SqliteTransaction { writer: self, head: Head { size: 0, root: Hash::empty_root() }, open: true };
+        self.connection
+            .batch_execute("BEGIN IMMEDIATE")
+            .map_err(backend)?;
+        let mut transaction = SqliteTransaction {
+            writer: self,
+            head: Head {
+                size: 0,
+                root: Hash::empty_root(),
+            },
+            open: true,
+        };
         transaction.head = read::read_head(transaction.connection())?;
         Ok(Box::new(transaction))
     }
@@ -68,12 +85,17 @@ impl SqliteTransaction<'_> {
             return Ok(*id);
         }
         let (all, last) = read::type_names(self.connection())?;
-        self.writer.types.extend(all.into_iter().map(|(id, name)| (name, id)));
+        self.writer
+            .types
+            .extend(all.into_iter().map(|(id, name)| (name, id)));
         if let Some(id) = self.writer.types.get(name) {
             return Ok(*id);
         }
         let id = last + 1;
-        diesel::insert_into(type_name::table).values((type_name::id.eq(id), type_name::name.eq(name))).execute(self.connection()).map_err(backend)?;
+        diesel::insert_into(type_name::table)
+            .values((type_name::id.eq(id), type_name::name.eq(name)))
+            .execute(self.connection())
+            .map_err(backend)?;
         self.writer.types.insert(name.to_owned(), id);
         Ok(id)
     }
@@ -99,59 +121,146 @@ impl Transaction for SqliteTransaction<'_> {
         for chunk in entries.chunks(CHUNK) {
             let mut types = Vec::with_capacity(chunk.len());
             for e in chunk {
-                types.push((type_entry::type_id.eq(self.type_id(&e.kind)?), type_entry::seq.eq(signed(e.seq))));
+                types.push((
+                    type_entry::type_id.eq(self.type_id(&e.kind)?),
+                    type_entry::seq.eq(signed(e.seq)),
+                ));
             }
             let c = self.connection();
             let rows: Vec<_> = chunk
                 .iter()
                 .map(|e| {
-                    let (slot, sealed) = e.sealed.as_ref().map_or((None, None), |(slot, blob)| (Some(&slot.0[..]), Some(&blob[..])));
-                    (entry::seq.eq(signed(e.seq)), entry::leaf.eq(&e.leaf[..]), entry::slot.eq(slot), entry::sealed.eq(sealed))
+                    let (slot, sealed) = e.sealed.as_ref().map_or((None, None), |(slot, blob)| {
+                        (Some(&slot.0[..]), Some(&blob[..]))
+                    });
+                    (
+                        entry::seq.eq(signed(e.seq)),
+                        entry::leaf.eq(&e.leaf[..]),
+                        entry::slot.eq(slot),
+                        entry::sealed.eq(sealed),
+                    )
                 })
                 .collect();
-            diesel::insert_into(entry::table).values(rows).execute(c).map_err(backend)?;
-            let rows: Vec<_> = chunk.iter().map(|e| (identity::eid.eq(identity_key(&e.eid)), identity::seq.eq(signed(e.seq)))).collect();
-            diesel::insert_into(identity::table).values(rows).execute(c).map_err(backend)?;
-            diesel::insert_into(type_entry::table).values(types).execute(c).map_err(backend)?;
+            diesel::insert_into(entry::table)
+                .values(rows)
+                .execute(c)
+                .map_err(backend)?;
+            let rows: Vec<_> = chunk
+                .iter()
+                .map(|e| {
+                    (
+                        identity::eid.eq(identity_key(&e.eid)),
+                        identity::seq.eq(signed(e.seq)),
+                    )
+                })
+                .collect();
+            diesel::insert_into(identity::table)
+                .values(rows)
+                .execute(c)
+                .map_err(backend)?;
+            diesel::insert_into(type_entry::table)
+                .values(types)
+                .execute(c)
+                .map_err(backend)?;
             let rows: Vec<_> = chunk
                 .iter()
                 .filter_map(|e| {
                     let (pseudonym, case_seq) = e.case.as_ref()?;
-                    Some((case_entry::pseudonym.eq(&pseudonym.0[..]), case_entry::case_seq.eq(signed(*case_seq)), case_entry::seq.eq(signed(e.seq))))
+                    Some((
+                        case_entry::pseudonym.eq(&pseudonym.0[..]),
+                        case_entry::case_seq.eq(signed(*case_seq)),
+                        case_entry::seq.eq(signed(e.seq)),
+                    ))
                 })
                 .collect();
-            diesel::insert_into(case_entry::table).values(rows).execute(c).map_err(backend)?;
-            let rows: Vec<_> =
-                chunk.iter().filter_map(|e| Some((trace_entry::trace.eq(&e.trace.as_ref()?.0[..]), trace_entry::seq.eq(signed(e.seq))))).collect();
-            diesel::insert_into(trace_entry::table).values(rows).execute(c).map_err(backend)?;
-            let rows: Vec<_> =
-                chunk.iter().flat_map(|e| e.lookups.iter().map(|b| (lookup::blind.eq(&b.0[..]), lookup::seq.eq(signed(e.seq))))).collect();
-            diesel::insert_into(lookup::table).values(rows).execute(c).map_err(backend)?;
+            diesel::insert_into(case_entry::table)
+                .values(rows)
+                .execute(c)
+                .map_err(backend)?;
+            let rows: Vec<_> = chunk
+                .iter()
+                .filter_map(|e| {
+                    Some((
+                        trace_entry::trace.eq(&e.trace.as_ref()?.0[..]),
+                        trace_entry::seq.eq(signed(e.seq)),
+                    ))
+                })
+                .collect();
+            diesel::insert_into(trace_entry::table)
+                .values(rows)
+                .execute(c)
+                .map_err(backend)?;
+            let rows: Vec<_> = chunk
+                .iter()
+                .flat_map(|e| {
+                    e.lookups
+                        .iter()
+                        .map(|b| (lookup::blind.eq(&b.0[..]), lookup::seq.eq(signed(e.seq))))
+                })
+                .collect();
+            diesel::insert_into(lookup::table)
+                .values(rows)
+                .execute(c)
+                .map_err(backend)?;
         }
         Ok(())
     }
 
     fn put_nodes(&mut self, nodes: &[(NodeId, Hash)]) -> Result<(), StoreError> {
         for chunk in nodes.chunks(CHUNK) {
-            let rows: Vec<_> = chunk.iter().map(|(id, hash)| (node::position.eq(signed(stored_index(*id))), node::hash.eq(&hash.0[..]))).collect();
-            diesel::insert_into(node::table).values(rows).execute(self.connection()).map_err(backend)?;
+            let rows: Vec<_> = chunk
+                .iter()
+                .map(|(id, hash)| {
+                    (
+                        node::position.eq(signed(stored_index(*id))),
+                        node::hash.eq(&hash.0[..]),
+                    )
+                })
+                .collect();
+            diesel::insert_into(node::table)
+                .values(rows)
+                .execute(self.connection())
+                .map_err(backend)?;
         }
         Ok(())
     }
 
     fn put_case(&mut self, case: &CaseFile) -> Result<CaseFile, StoreError> {
-        let row = (case_file::blind.eq(&case.blind.0[..]), case_file::pseudonym.eq(&case.pseudonym.0[..]), case_file::slot.eq(&case.slot.0[..]));
-        diesel::insert_into(case_file::table).values(row).on_conflict(case_file::blind).do_nothing().execute(self.connection()).map_err(backend)?;
-        read::case_by_blind(self.connection(), &case.blind)?.ok_or_else(|| StoreError::Damaged("a case that was just written is absent".into()))
+        let row = (
+            case_file::blind.eq(&case.blind.0[..]),
+            case_file::pseudonym.eq(&case.pseudonym.0[..]),
+            case_file::slot.eq(&case.slot.0[..]),
+        );
+        diesel::insert_into(case_file::table)
+            .values(row)
+            .on_conflict(case_file::blind)
+            .do_nothing()
+            .execute(self.connection())
+            .map_err(backend)?;
+        read::case_by_blind(self.connection(), &case.blind)?
+            .ok_or_else(|| StoreError::Damaged("a case that was just written is absent".into()))
     }
 
     fn put_trace_slot(&mut self, trace: &Id16, slot: Slot) -> Result<Slot, StoreError> {
-        let row = (trace_slot::trace.eq(&trace.0[..]), trace_slot::slot.eq(&slot.0[..]));
-        diesel::insert_into(trace_slot::table).values(row).on_conflict_do_nothing().execute(self.connection()).map_err(backend)?;
-        read::read_trace_slot(self.connection(), trace)?.ok_or_else(|| StoreError::Damaged("a trace that was just written is absent".into()))
+        let row = (
+            trace_slot::trace.eq(&trace.0[..]),
+            trace_slot::slot.eq(&slot.0[..]),
+        );
+        diesel::insert_into(trace_slot::table)
+            .values(row)
+            .on_conflict_do_nothing()
+            .execute(self.connection())
+            .map_err(backend)?;
+        read::read_trace_slot(self.connection(), trace)?
+            .ok_or_else(|| StoreError::Damaged("a trace that was just written is absent".into()))
     }
 
-    fn put_report(&mut self, new: &NewReport, seq: u64, pseudonym: Option<Id16>) -> Result<(), StoreError> {
+    fn put_report(
+        &mut self,
+        new: &NewReport,
+        seq: u64,
+        pseudonym: Option<Id16>,
+    ) -> Result<(), StoreError> {
         let row = (
             report::id.eq(&new.id.0[..]),
             report::seq.eq(signed(seq)),
@@ -159,18 +268,27 @@ impl Transaction for SqliteTransaction<'_> {
             report::requester.eq(&new.requester.0[..]),
             report::envelope.eq(&new.envelope),
         );
-        diesel::insert_into(report::table).values(row).execute(self.connection()).map_err(backend)?;
+        diesel::insert_into(report::table)
+            .values(row)
+            .execute(self.connection())
+            .map_err(backend)?;
         Ok(())
     }
 
     fn put_note(&mut self, size: u64, note: &str) -> Result<(), StoreError> {
-        diesel::update(commitment::table.find(signed(size))).set(commitment::note.eq(note)).execute(self.connection()).map_err(backend)?;
+        diesel::update(commitment::table.find(signed(size)))
+            .set(commitment::note.eq(note))
+            .execute(self.connection())
+            .map_err(backend)?;
         Ok(())
     }
 
     fn put_meta(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
         let row = (meta::name.eq(name), meta::value.eq(value));
-        diesel::replace_into(meta::table).values(row).execute(self.connection()).map_err(backend)?;
+        diesel::replace_into(meta::table)
+            .values(row)
+            .execute(self.connection())
+            .map_err(backend)?;
         Ok(())
     }
 
@@ -178,27 +296,51 @@ impl Transaction for SqliteTransaction<'_> {
         if let Some(next) = next {
             let held = self.head;
             let c = self.connection();
-            let row = (commitment::size.eq(signed(next.size)), commitment::root.eq(&next.root.0[..]), commitment::key_id.eq(&next.key_id[..]), commitment::note.eq(&next.note));
-            diesel::insert_into(commitment::table).values(row).execute(c).map_err(backend)?;
+            let row = (
+                commitment::size.eq(signed(next.size)),
+                commitment::root.eq(&next.root.0[..]),
+                commitment::key_id.eq(&next.key_id[..]),
+                commitment::note.eq(&next.note),
+            );
+            diesel::insert_into(commitment::table)
+                .values(row)
+                .execute(c)
+                .map_err(backend)?;
             let moved = if held.size == 0 {
                 diesel::insert_into(head::table)
-                    .values((head::id.eq(1), head::size.eq(signed(next.size)), head::root.eq(&next.root.0[..])))
+                    .values((
+                        head::id.eq(1),
+                        head::size.eq(signed(next.size)),
+                        head::root.eq(&next.root.0[..]),
+                    ))
                     .on_conflict_do_nothing()
                     .execute(c)
             } else {
-                diesel::update(head::table.filter(head::id.eq(1).and(head::size.eq(signed(held.size))).and(head::root.eq(&held.root.0[..]))))
-                    .set((head::size.eq(signed(next.size)), head::root.eq(&next.root.0[..])))
-                    .execute(c)
+                diesel::update(
+                    head::table.filter(
+                        head::id
+                            .eq(1)
+                            .and(head::size.eq(signed(held.size)))
+                            .and(head::root.eq(&held.root.0[..])),
+                    ),
+                )
+                .set((
+                    head::size.eq(signed(next.size)),
+                    head::root.eq(&next.root.0[..]),
+                ))
+                .execute(c)
             };
             if moved.map_err(backend)? != 1 {
                 return Err(StoreError::HeadMoved);
             }
         }
-        self.connection().batch_execute("COMMIT").map_err(|e| match backend(e) {
-            // A commit that failed may have reached the disk all the same.
-            StoreError::Unavailable(m) | StoreError::Backend(m) => StoreError::Backend(m),
-            other => other,
-        })?;
+        self.connection()
+            .batch_execute("COMMIT")
+            .map_err(|e| match backend(e) {
+                // A commit that failed may have reached the disk all the same.
+                StoreError::Unavailable(m) | StoreError::Backend(m) => StoreError::Backend(m),
+                other => other,
+            })?;
         self.open = false;
         Ok(())
     }
