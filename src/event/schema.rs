@@ -147,6 +147,19 @@ pub fn flat_faults(event: &Value) -> Vec<Fault> {
     check(VALIDATORS.flat.as_ref(), event)
 }
 
+/// All faults of a value that should be a `T`.
+#[must_use]
+pub fn faults_as<T: ToSchema + PartialSchema>(value: &Value) -> Vec<Fault> {
+    let mut schemas = Vec::new();
+    T::schemas(&mut schemas);
+    let defs: Map<String, Value> = schemas.into_iter().map(|(name, schema)| (name, plain(schema))).collect();
+    let mut schema = plain(T::schema());
+    if let Value::Object(map) = &mut schema {
+        map.insert("$defs".into(), Value::Object(defs));
+    }
+    check(jsonschema::validator_for(&schema).ok().as_ref(), value)
+}
+
 fn check(validator: Option<&jsonschema::Validator>, event: &Value) -> Vec<Fault> {
     let Some(validator) = validator else {
         // Tested to be unreachable; refusing is the safe side.

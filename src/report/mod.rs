@@ -1,0 +1,262 @@
+//! Reports: a reconstruction, frozen, signed and registered in the ledger; and the file that carries it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use serde_json::{Map, Value, json};
+
+use crate::event;
+use crate::json;
+use crate::judge::{self, Judgement, Profile};
+use crate::keyring::{KeyringError, random};
+use crate::ledger::dsse::{Envelope, IN_TOTO};
+use crate::ledger::{Hash, Id16, Leaf, Timestamp, disclosure, sha256};
+use crate::reconstruct::{CaseSight, Collected, Question, ReconstructError, collect, open_entry};
+use crate::sequencer::{AppendError, Ledger};
+use crate::store::{EntryQuery, NewReport, ReportRow, StoreError};
+use crate::verify::format::{
+    Audience, CatalogueDigest, Evidence, PREDICATE, PayloadEntry, Predicate, ProvenEntry, ReportFile, STATEMENT, Sha256Digest, SignedProfile,
+    Software, Statement, StatementSubject, VERSION, Window, Withheld,
+};
+
+/// How often a report is made anew when its case moves on meanwhile.
+const REBUILDS: usize = 3;
+
+/// For whom, why, and of what.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// What is asked.
+    pub question: Question,
+    /// Name of the role that asks.
+    pub role: &'static str,
+    /// Who asks.
+    pub requester: Id16,
+    /// Why, in the requester's words.
+    pub purpose: String,
+    /// The report that this one replaces.
+    pub supersedes: Option<Id16>,
+    /// Whether the requester may see content; else every disclosure is withheld, visibly.
+    pub content: bool,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// See [`ReconstructError`].
+    #[error(transparent)]
+    Reconstruct(#[from] ReconstructError),
+    /// The case moved on each time.
+    #[error("the case got new entries while the report was made, {} times; try again", REBUILDS + 1)]
+    CaseBusy,
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] AppendError),
+    /// The report to be replaced is unknown, or about something else.
+    #[error("the report to be superseded is not a report on this case")]
+    Supersedes,
+    /// What is stored is not a report.
+    #[error("the stored report is damaged: {0}")]
+    Damaged(String),
+}
+
+impl From<StoreError> for ReportError {
+    fn from(e: StoreError) -> Self {
+        Self::Ledger(e.into())
+    }
+}
+
+impl From<KeyringError> for ReportError {
+    fn from(e: KeyringError) -> Self {
+        Self::Ledger(e.into())
+    }
+}
+
+/// A report that was issued.
+#[derive(Debug)]
+pub struct Issued {
+    /// Its id.
+    pub id: Id16,
+    /// Position of its `report.issued`.
+    pub seq: u64,
+    /// What it says.
+    pub judgement: Judgement,
+}
+
+/// Judges what was collected.
+#[must_use]
+pub fn judge(collected: &Collected, profile: &Profile) -> Judgement {
+    judge::judge(&collected.subject, &collected.entries, profile)
+}
+
+/// Makes, signs and registers a report: `report.issued` stands directly after the last entry that it speaks of.
+///
+/// # Errors
+/// See [`ReportError`].
+pub async fn issue(ledger: &Ledger, order: &Order, sight: &dyn CaseSight, profile: &Profile, now: Timestamp) -> Result<Issued, ReportError> {
+    for _ in 0..=REBUILDS {
+        let collected = collect(ledger, &order.question, sight)?;
+        if let Some(old) = order.supersedes {
+            let old = ledger.reader().report(&old)?.ok_or(ReportError::Supersedes)?;
+            if old.pseudonym != collected.case {
+                return Err(ReportError::Supersedes);
+            }
+        }
+        let judgement = judge(&collected, profile);
+        let id = Id16(random()?);
+        let statement = statement(ledger, order, &collected, &judgement, profile, id, now)?;
+        let body = statement.encode().map_err(|e| ReportError::Damaged(e.to_string()))?;
+        let envelope = Envelope::sign(IN_TOTO, &body, &ledger.keyring().report);
+        let envelope = json::canonical(&serde_json::to_value(&envelope).map_err(|e| ReportError::Damaged(e.to_string()))?);
+        let fact = Map::from_iter([("payload".to_owned(), json!(sha256(&[&body]).to_hex())), ("report".to_owned(), json!(id.to_hex()))]);
+        let head = collected.case.map(|case| (case, collected.entries.len() as u64));
+        let report = NewReport { id, requester: order.requester, envelope };
+        match ledger.append_report(report, fact, head).await {
+            Ok(seq) => return Ok(Issued { id, seq, judgement }),
+            Err(AppendError::CaseMoved) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Err(ReportError::CaseBusy)
+}
+
+fn statement(
+    ledger: &Ledger,
+    order: &Order,
+    collected: &Collected,
+    judgement: &Judgement,
+    profile: &Profile,
+    id: Id16,
+    now: Timestamp,
+) -> Result<Statement, ReportError> {
+    let (first, last) = match (collected.entries.first(), collected.entries.last()) {
+        (Some(first), Some(last)) => (&first.leaf, &last.leaf),
+        _ => return Err(ReconstructError::NotFound.into()),
+    };
+    let hash = Hash::leaf(last.encode().as_bytes());
+    let entries = collected.entries.iter().zip(&collected.leaves);
+    let catalogues = judge::builtin_catalogues().iter().map(|(lang, text)| ((*lang).to_owned(), CatalogueDigest(sha256(&[text.as_bytes()])))).collect();
+    Ok(Statement {
+        kind: STATEMENT.to_owned(),
+        subject: vec![StatementSubject { name: format!("{}/entries/{}", ledger.origin(), last.seq), digest: Sha256Digest { sha256: hash } }],
+        predicate_type: PREDICATE.to_owned(),
+        predicate: Predicate {
+            v: VERSION,
+            report: id,
+            ledger: ledger.origin().to_owned(),
+            issued: now,
+            audience: Audience { role: order.role.to_owned(), requester: order.requester },
+            purpose: order.purpose.clone(),
+            subject: collected.subject.clone(),
+            window: Window { first: first.seq, last: last.seq },
+            case: collected.case,
+            supersedes: order.supersedes,
+            software: Software { name: "whereas".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+            profile: SignedProfile::new(profile.to_json()),
+            catalogues,
+            entries: entries.map(|(e, leaf)| PayloadEntry { leaf: leaf.clone(), digests: e.digests.clone() }).collect(),
+            judgement: judgement.clone(),
+            withheld: if order.content { Vec::new() } else { withhold_all(collected, order.role) },
+        },
+    })
+}
+
+/// Everything is withheld, and the reader sees what: each member by its digest and, where the vocabulary declares it,
+/// its place.
+fn withhold_all(collected: &Collected, role: &str) -> Vec<Withheld> {
+    let mut out = Vec::new();
+    for entry in &collected.entries {
+        let places: BTreeMap<Hash, &String> = entry.opened.members.iter().map(|(at, m)| (m.digest, at)).collect();
+        for digest in &entry.digests {
+            let pointer = places.get(digest).filter(|at| event::is_declared(&entry.leaf.kind, at)).map(|at| (*at).clone());
+            out.push(Withheld {
+                digest: *digest,
+                pointer,
+                ground: format!("the role {role} reads no content"),
+                authority: "access policy of the operator".to_owned(),
+            });
+        }
+    }
+    out
+}
+
+/// What a stored report says, without verifying it: it is our own.
+///
+/// # Errors
+/// When it is damaged.
+pub fn stored_statement(row: &ReportRow) -> Result<(Envelope, Statement), ReportError> {
+    let envelope: Envelope = serde_json::from_str(&row.envelope).map_err(|e| ReportError::Damaged(e.to_string()))?;
+    let body = envelope.payload_bytes().map_err(|e| ReportError::Damaged(e.to_string()))?;
+    let statement = Statement::decode(&body).map_err(ReportError::Damaged)?;
+    Ok((envelope, statement))
+}
+
+/// The report's file as of now: the envelope as it was signed, the disclosures that are still held and not withheld,
+/// and proofs to the newest checkpoint.
+///
+/// # Errors
+/// When the ledger fails or the report is damaged.
+pub fn file(ledger: &Ledger, row: &ReportRow) -> Result<ReportFile, ReportError> {
+    let (envelope, statement) = stored_statement(row)?;
+    let p = &statement.predicate;
+    let withheld: HashSet<Hash> = p.withheld.iter().map(|w| w.digest).collect();
+    let mut disclosures = Vec::new();
+    let mut payload = BTreeSet::new();
+    for entry in &p.entries {
+        let leaf = Leaf::decode(entry.leaf.as_bytes()).map_err(|e| ReportError::Damaged(e.to_string()))?;
+        payload.insert(leaf.seq);
+        let stored = ledger.reader().entry(leaf.seq)?.ok_or_else(|| ReportError::Damaged(format!("entry {} is absent", leaf.seq)))?;
+        let all = ledger.disclosures(&stored)?.unwrap_or_default();
+        let (opened, _) = open_entry(&stored, &all)?;
+        let shown = shown_elements(&opened, &withheld);
+        disclosures.extend(all.into_iter().filter(|d| shown.contains(&disclosure::digest(d))));
+    }
+    let (checkpoint, note) = ledger.checkpoint()?;
+    let mut others = BTreeSet::from([0, row.seq]);
+    others.extend(rotations(ledger, checkpoint.size)?);
+    let mut evidence = Vec::new();
+    for seq in payload.union(&others).copied() {
+        let path = ledger.inclusion(seq, checkpoint.size)?;
+        if payload.contains(&seq) {
+            evidence.push(ProvenEntry::Payload { seq, path });
+            continue;
+        }
+        let stored = ledger.reader().entry(seq)?.ok_or_else(|| ReportError::Damaged(format!("entry {seq} is absent")))?;
+        let leaf = String::from_utf8(stored.leaf).map_err(|e| ReportError::Damaged(e.to_string()))?;
+        evidence.push(ProvenEntry::Other { leaf, path });
+    }
+    Ok(ReportFile {
+        envelope,
+        disclosures,
+        evidence: Evidence { checkpoint: note, entries: evidence, consistency: Vec::new() },
+        catalogues: judge::builtin_catalogues().iter().map(|(lang, text)| ((*lang).to_owned(), (*text).to_owned())).collect(),
+    })
+}
+
+/// The digests of an entry that may be shown: not withheld themselves, nor beneath something withheld.
+fn shown_elements(entry: &judge::Entry, withheld: &HashSet<Hash>) -> HashSet<Hash> {
+    fn beneath(value: &Value, entry: &judge::Entry, withheld: &HashSet<Hash>, shown: &mut HashSet<Hash>) {
+        if let Some(digest) = disclosure::placeholder(value) {
+            if let (Some(inner), false) = (entry.opened.elements.get(&digest), withheld.contains(&digest)) {
+                shown.insert(digest);
+                beneath(inner, entry, withheld, shown);
+            }
+            return;
+        }
+        match value {
+            Value::Array(items) => items.iter().for_each(|v| beneath(v, entry, withheld, shown)),
+            Value::Object(map) => map.values().for_each(|v| beneath(v, entry, withheld, shown)),
+            _ => {}
+        }
+    }
+    let mut shown = HashSet::new();
+    for member in entry.opened.members.values().filter(|m| !withheld.contains(&m.digest)) {
+        shown.insert(member.digest);
+        beneath(&member.value, entry, withheld, &mut shown);
+    }
+    shown
+}
+
+/// Positions of the ledger's key rotations.
+fn rotations(ledger: &Ledger, below: u64) -> Result<Vec<u64>, StoreError> {
+    let query = EntryQuery { kind: Some("key.rotated".into()), below, limit: 10_000, ..EntryQuery::default() };
+    Ok(ledger.reader().entries(&query)?.into_iter().map(|e| e.seq).collect())
+}
