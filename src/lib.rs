@@ -2,7 +2,9 @@
 //!
 //! The rooms and who may know whom: `docs/ARCHITECTURE.md`; a test holds the imports to it.
 
+pub mod access;
 pub mod event;
 pub mod judge;
 pub mod json;
 pub mod ledger;
+pub mod store;
