@@ -2,6 +2,7 @@
 //!
 //! The rooms and who may know whom: `docs/ARCHITECTURE.md`; a test holds the imports to it.
 
+pub mod access;
 pub mod event;
 pub mod json;
 pub mod judge;

@@ -1,9 +1,11 @@
 //! What storage must do, and the backends that do it.
 //!
-//! The traits state their consistency contract in prose; `contract` checks each backend against it.
+//! The traits state their consistency contract in prose; contract suites check each backend against it.
 
+pub mod access;
 pub mod ledger;
 pub mod sqlite;
+pub mod sqlite_server;
 
 pub use ledger::{
     CaseFile, Commitment, EntryQuery, EntryRow, Head, LedgerReader, LedgerWriter, NewReport,
