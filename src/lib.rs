@@ -6,3 +6,4 @@ pub mod event;
 pub mod judge;
 pub mod json;
 pub mod ledger;
+pub mod verify;
