@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use super::evidence::{Duties, Proven};
+use super::evidence::Proven;
 use super::format::{Predicate, Withheld};
 use super::outcome::{Code, Content, Log, Stop};
+use super::service::Duties;
 use crate::json::pointer;
 use crate::judge::{Absence, Entry};
 use crate::ledger::content::{ContentError, Opened, Pool};

@@ -13,7 +13,13 @@ pub mod format;
 mod freshness;
 mod judgement;
 mod outcome;
+pub mod receipt;
 pub mod report;
+mod service;
+pub mod words;
+
+#[cfg(test)]
+mod tests;
 
 pub use judgement::{Judge, catalogue};
 pub use outcome::{

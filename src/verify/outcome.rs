@@ -189,8 +189,8 @@ codes! {
     ReceiptInclusion = "receipt.inclusion" Integrity;
     /// The event is not strict JSON, or not an object.
     EventForm = "event.form" Event;
-    /// A disclosure of the event was not brought along.
-    EventUndisclosed = "event.undisclosed" Event;
+    /// The disclosures brought along are not those that the entry commits to.
+    EventDisclosures = "event.disclosures" Event;
     /// A member of the event is not committed to.
     EventAbsent = "event.absent" Event;
     /// Something is committed to that the event does not have.

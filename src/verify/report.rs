@@ -2,7 +2,7 @@
 
 use super::case;
 use super::content;
-use super::evidence::{self, Duties, Proven};
+use super::evidence::{self, Proven};
 use super::format::{
     MAX_TEXT, PREDICATE, Predicate, ReportFile, STATEMENT, Statement, VERSION, parse,
 };
@@ -12,6 +12,7 @@ use super::outcome::{
     Basis, Code, Content, Freshness, Heading, Integrity, Log, Process, ProcessVerdict, ReportCheck,
     Sequence, Stop, Touches, Verdict, Verdicts,
 };
+use super::service::{self, Duties};
 use crate::json::pointer;
 use crate::judge::{Entry, Judged};
 use crate::ledger::checkpoint::is_origin;
@@ -110,7 +111,7 @@ fn run(
 
     let proven = evidence::prove(&file, predicate, keys, log)?;
     facts.checkpoint_size = Some(proven.trusted.checkpoint.size);
-    let duties = evidence::duties(&proven, predicate, log)?;
+    let duties = service::duties(&proven, predicate, log)?;
     signature(&file, &payload, &proven, &duties, log)?;
     let recorded = proven
         .known
@@ -280,7 +281,7 @@ fn signature(
 
 /// The in-toto subject: the payload's last leaf.
 fn subject(statement: &Statement, proven: &Proven, log: &mut Log) {
-    let last = proven.known.iter().filter(|(_, k)| k.payload).next_back();
+    let last = proven.known.iter().rfind(|(_, k)| k.payload);
     let good = match (statement.subject.as_slice(), last) {
         ([subject], Some((seq, known))) => {
             subject.name == format!("{}/entries/{seq}", statement.predicate.ledger)
