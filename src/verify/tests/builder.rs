@@ -589,15 +589,15 @@ pub const JUDGE: TestJudge = |_, entries, _| {
             by: by(&w[1])?,
         })
     };
-    let claims = entries
-        .iter()
-        .flat_map(|e| {
-            e.opened
-                .elements
-                .keys()
-                .map(|d| (e.leaf.seq, d.to_b64url()))
-        })
-        .min();
+    let cites = |e: &Entry| {
+        let of_source = e
+            .opened
+            .elements
+            .iter()
+            .filter(|(_, v)| v.get("source_id").is_some());
+        of_source.map(|(d, _)| (e.leaf.seq, d.to_b64url())).min()
+    };
+    let claims = entries.iter().find_map(cites);
     let mut summary = vec![sentence(
         "summary.ai",
         vec![(
@@ -619,7 +619,6 @@ pub const JUDGE: TestJudge = |_, entries, _| {
             vec![seq],
         )
     }));
-    summary.retain(|s| s.entries.is_empty() || !entries.is_empty());
     Ok(Judgement {
         answer: vec![AnswerPart {
             section: Section::Summary,
