@@ -41,6 +41,10 @@ pub fn open_checkpoint(
     place: &str,
     log: &mut Log,
 ) -> Result<Trusted, Stop> {
+    let (checkpoint, parsed) = Checkpoint::parse_unverified(note).map_err(|e| {
+        let text = format!("{e}. Without it no entry is proven.");
+        log.stop(Code::CheckpointForm, place, text)
+    })?;
     let own: Vec<Vkey> = keys
         .iter()
         .filter(|k| k.algorithm() == Algorithm::Ed25519 && k.name() == origin)
@@ -52,10 +56,6 @@ pub fn open_checkpoint(
         );
         return Err(log.stop(Code::LedgerForeign, place, text));
     }
-    let (checkpoint, parsed) = Checkpoint::parse_unverified(note).map_err(|e| {
-        let text = format!("{e}. Without it no entry is proven.");
-        log.stop(Code::CheckpointForm, place, text)
-    })?;
     if checkpoint.origin != origin {
         let text = format!(
             "{}. Without it no entry is proven.",

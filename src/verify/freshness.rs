@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::evidence::Trusted;
 use super::outcome::{Code, Freshness, Log, Touches, Verdict};
 use crate::ledger::checkpoint::Checkpoint;
-use crate::ledger::note::Vkey;
+use crate::ledger::note::{Algorithm, Vkey};
 use crate::ledger::{Hash, Timestamp};
 
 /// Compares what the verifier brought along with the history that the evidence shows.
@@ -24,9 +24,11 @@ pub fn judge(
     let mut agreed: Option<u64> = None;
     let mut unjoined: Option<u64> = None;
     let origin = &trusted.checkpoint.origin;
+    let of_ledger = |k: &&Vkey| k.algorithm() == Algorithm::CosignatureV1 || k.name() == origin;
+    let keys: Vec<Vkey> = keys.iter().filter(of_ledger).cloned().collect();
     for (i, note) in outside.iter().enumerate() {
         let place = format!("outside checkpoint {i}");
-        let kept = match Checkpoint::open(note, origin, keys) {
+        let kept = match Checkpoint::open(note, origin, &keys) {
             Ok(kept) => kept,
             Err(e) => {
                 log.add(

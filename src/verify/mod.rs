@@ -19,6 +19,7 @@ mod service;
 pub mod words;
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 mod tests;
 
 pub use judgement::{Judge, catalogue};

@@ -242,10 +242,6 @@ impl Ledger {
             path,
         }
     }
-
-    pub fn decoded(&self, seq: u64) -> Leaf {
-        Leaf::decode(self.leaves[usize::try_from(seq).unwrap()].as_bytes()).unwrap()
-    }
 }
 
 type Hook<T> = Box<dyn Fn(&mut T)>;
