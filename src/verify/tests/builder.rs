@@ -245,6 +245,7 @@ impl Ledger {
 }
 
 type Hook<T> = Box<dyn Fn(&mut T)>;
+type LedgerHook<T> = Box<dyn Fn(&Ledger, &mut T)>;
 
 /// How a report is built; a forger holds all keys and may interfere anywhere.
 pub struct Build {
@@ -252,7 +253,7 @@ pub struct Build {
     /// Events after the report's own entry.
     pub after: Vec<Event>,
     /// Changes a leaf before it is written.
-    pub leaf: Box<dyn Fn(&Ledger, &mut Leaf)>,
+    pub leaf: LedgerHook<Leaf>,
     /// Changes a leaf's text before it is hashed.
     pub leaf_text: Box<dyn Fn(u64, String) -> String>,
     /// Chooses the payload's entries.
@@ -260,7 +261,7 @@ pub struct Build {
     pub issue: bool,
     pub issued_case: Option<usize>,
     pub issued: Hook<Leaf>,
-    pub statement: Box<dyn Fn(&Ledger, &mut Statement)>,
+    pub statement: LedgerHook<Statement>,
     pub payload: Hook<Vec<u8>>,
     pub report_key: NoteSigner,
     pub checkpoint_key: NoteSigner,
@@ -268,7 +269,7 @@ pub struct Build {
     pub subject: Subject,
     /// Withheld top-level pointers.
     pub withhold: Vec<&'static str>,
-    pub file: Box<dyn Fn(&Ledger, &mut ReportFile)>,
+    pub file: LedgerHook<ReportFile>,
 }
 
 impl Default for Build {
