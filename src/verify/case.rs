@@ -1,6 +1,6 @@
 //! The chain of the case: whole from its first entry to the report's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::Known;
 use super::format::Predicate;
@@ -20,7 +20,7 @@ pub fn chain(known: &BTreeMap<u64, Known>, predicate: &Predicate, issued: u64, l
         }
         return;
     };
-    let traces: Vec<Id16> = of_case(known, case)
+    let traces: BTreeSet<Id16> = of_case(known, case)
         .filter_map(|(_, k)| k.leaf.trace)
         .collect();
     for (seq, k) in known.iter().filter(|(_, k)| k.payload) {

@@ -258,19 +258,18 @@ pub fn difference(stated: &Judgement, shown: &Judgement) -> Option<String> {
         return None;
     }
     type Key<'a> = (&'a str, &'a [u64]);
-    fn keys(j: &Judgement) -> Vec<Key<'_>> {
+    fn keys(j: &Judgement) -> impl Iterator<Item = Key<'_>> {
         j.findings
             .iter()
             .map(|f| (f.code.as_str(), f.sentence.entries.as_slice()))
-            .collect()
     }
-    let (says, shows) = (keys(stated), keys(shown));
-    if let Some((code, on)) = says.iter().find(|k| !shows.contains(k)) {
+    let (says, shows): (BTreeSet<_>, BTreeSet<_>) = (keys(stated).collect(), keys(shown).collect());
+    if let Some((code, on)) = keys(stated).find(|k| !shows.contains(k)) {
         return Some(format!(
             "the issuer states the finding `{code}` on entries {on:?}, which the entries do not show"
         ));
     }
-    if let Some((code, on)) = shows.iter().find(|k| !says.contains(k)) {
+    if let Some((code, on)) = keys(shown).find(|k| !says.contains(k)) {
         return Some(format!(
             "the entries show the finding `{code}` on entries {on:?}, which the issuer does not state"
         ));

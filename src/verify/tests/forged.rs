@@ -3,11 +3,14 @@
 use serde_json::{Value, json};
 
 use super::builder::*;
+use super::sound::candidate;
 use super::*;
 use crate::judge::{Arg, DatumRef, Subject};
 use crate::ledger::note::{Vkey, VkeyError};
-use crate::ledger::{Hash, Id16, Leaf, sha256};
-use crate::verify::format::{CatalogueDigest, ProvenEntry, ReportFile, Statement, Withheld};
+use crate::ledger::{Hash, Id16, Leaf, disclosure, sha256};
+use crate::verify::format::{
+    CatalogueDigest, PayloadEntry, ProvenEntry, ReportFile, Statement, Withheld,
+};
 use crate::verify::{Integrity, Sequence, Touches};
 
 fn refused(build: Build, code: Code) {
@@ -618,4 +621,76 @@ fn content_that_no_sound_ledger_writes() {
         },
         Code::EvidenceUnneeded,
     );
+}
+
+/// Lets entry 6 commit to nothing but this digest.
+fn sixth(digest: fn(&Ledger) -> Hash) -> Build {
+    Build {
+        leaf: Box::new(move |ledger, l| {
+            if l.seq == 6 {
+                l.content = disclosure::commitment(&[digest(ledger)]);
+            }
+        }),
+        statement: Box::new(move |ledger, s| {
+            s.predicate.entries[3].digests = vec![digest(ledger)];
+        }),
+        ..Build::default()
+    }
+}
+
+#[test]
+fn one_disclosure_in_two_places() {
+    refused(
+        sixth(|ledger| ledger.digests[4][0]),
+        Code::ContentDoubledDigest,
+    );
+    refused(sixth(candidate), Code::ContentDoubledDigest);
+    let restore = |ledger: &Ledger, f: &mut ReportFile| {
+        let element = ledger.disclosures[4]
+            .iter()
+            .find(|d| disclosure::digest(d) == candidate(ledger));
+        f.disclosures.push(element.unwrap().clone());
+    };
+    let withhold = vec!["/data/candidates"];
+    refused(
+        Build {
+            withhold,
+            file: Box::new(restore),
+            ..sixth(candidate)
+        },
+        Code::DisclosureMisplaced,
+    );
+}
+
+/// An entry whose text a forger has settled before the report is issued, and appends after it.
+fn settled() -> String {
+    let (mut leaf, _) = Ledger::default().leaf(&Event {
+        trace: true,
+        members: Vec::new(),
+        ..event("x.later", None, &[])
+    });
+    leaf.seq = 12;
+    leaf.encode()
+}
+
+#[test]
+fn a_report_cannot_tell_of_what_comes_after_it() {
+    let build = Build {
+        after: vec![event("x.later", None, &[])],
+        leaf_text: Box::new(|seq, text| if seq == 12 { settled() } else { text }),
+        statement: Box::new(|_, s| {
+            s.predicate.entries.push(PayloadEntry {
+                leaf: settled(),
+                digests: Vec::new(),
+            })
+        }),
+        file: Box::new(|l, f| {
+            f.evidence.entries.push(ProvenEntry::Payload {
+                seq: 12,
+                path: l.path(12),
+            })
+        }),
+        ..Build::default()
+    };
+    refused(build, Code::IssuedOrder);
 }

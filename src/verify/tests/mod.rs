@@ -22,3 +22,20 @@ fn check_file(text: &str, built: &Built) -> ReportCheck {
 fn first(check: &ReportCheck) -> Option<Code> {
     check.problems.first().map(|p| p.code)
 }
+
+/// No code without a file in the corpus that is refused for it, and no text twice.
+#[test]
+fn every_code_is_in_the_corpus() {
+    let corpus = [
+        include_str!("forged.rs"),
+        include_str!("receipts.rs"),
+        include_str!("sound.rs"),
+        include_str!("tampered.rs"),
+    ]
+    .concat();
+    for code in Code::ALL {
+        assert!(corpus.contains(&format!("Code::{code:?}")), "{code:?}");
+    }
+    let texts: std::collections::BTreeSet<&str> = Code::ALL.iter().map(|c| c.as_str()).collect();
+    assert_eq!(texts.len(), Code::ALL.len());
+}

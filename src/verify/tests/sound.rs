@@ -7,6 +7,7 @@ use super::*;
 use crate::judge::Subject;
 use crate::ledger::note::{Algorithm, Vkey};
 use crate::ledger::{Hash, disclosure};
+use crate::verify::format::ConsistencyProof;
 use crate::verify::{Basis, Freshness, Integrity, Process, Sequence, words};
 
 #[test]
@@ -71,7 +72,8 @@ fn withheld_content_is_counted_and_the_issuer_is_quoted() {
     assert_eq!(got.verdicts.controls.verdict, Process::Bad);
 }
 
-fn candidate(ledger: &Ledger) -> Hash {
+/// The digest of an element of entry 4.
+pub fn candidate(ledger: &Ledger) -> Hash {
     let of = ledger.disclosures[4]
         .iter()
         .find(|d| disclosure::decode(d).is_ok_and(|d| d.pointer.is_none()));
@@ -214,6 +216,34 @@ fn an_outside_checkpoint_anchors_or_contradicts() {
     let got = fresh(&built, &built.keys, &[other.sign(&signer(ORIGIN, 7))]);
     assert_eq!(first(&got), Some(Code::OutsideUnusable));
     assert_eq!(got.verdicts.integrity.verdict, Integrity::Intact);
+}
+
+#[test]
+fn a_report_older_than_the_outside_checkpoint_can_be_joined_to_it() {
+    let mut built = Build::default().run();
+    let later = Build {
+        after: vec![event("x.later", None, &[])],
+        ..Build::default()
+    }
+    .run()
+    .ledger;
+    let kept = later.checkpoint(13);
+    let path = later.consistency(12).path;
+    built.file.evidence.consistency = vec![ConsistencyProof {
+        size: 13,
+        root: kept.root,
+        path,
+    }];
+    let got = fresh(&built, &built.keys, &[kept.sign(&checkpoint_signer())]);
+    assert_eq!(
+        (got.problems.len(), got.verdicts.freshness.verdict),
+        (0, Freshness::Anchored)
+    );
+    built.file.evidence.consistency[0].root = Hash::ZERO;
+    assert_eq!(
+        first(&fresh(&built, &built.keys, &[])),
+        Some(Code::EvidenceConsistency)
+    );
 }
 
 /// A cosignature line (C2SP tlog-cosignature), by hand.
