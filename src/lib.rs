@@ -10,3 +10,4 @@ pub mod keyring;
 pub mod ledger;
 pub mod sequencer;
 pub mod store;
+pub mod verify;
