@@ -1,0 +1,377 @@
+//! Timelines, and why.
+
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::Server;
+use super::auth::{InLedger, Why};
+use super::entries::{case_name, native};
+use super::problem::{Kind, Problem, ProblemBody};
+use crate::access::Permission;
+use crate::judge::{self, Arg, Judged, Judgement, Sentence, Severity};
+use crate::ledger::Hash;
+use crate::reconstruct::{CaseName, Collected, Question, collect};
+use crate::report;
+
+/// How to answer.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerQuery {
+    /// Language of the sentences: `en` or `de`. Without it, the Accept-Language header decides.
+    #[param(example = "en")]
+    lang: Option<String>,
+    /// For a trace or recommendation that belongs to several cases: which one (its id, or `~` and its pseudonym).
+    case: Option<String>,
+}
+
+/// A sentence, with what it rests on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AnswerSentence {
+    /// In words; left out for callers who may not read content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "The case assistant recommended the action “escalate”.")]
+    pub text: Option<String>,
+    /// Template in the message catalogue.
+    pub template: String,
+    /// Its arguments: references to disclosures and leaves, never content itself.
+    #[schema(value_type = Object)]
+    pub args: std::collections::BTreeMap<String, Arg>,
+    /// Positions of the entries that it rests on.
+    pub entries: Vec<u64>,
+}
+
+/// A part of the answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AnswerSection {
+    /// Which part.
+    #[schema(value_type = String, example = "summary")]
+    pub section: judge::Section,
+    /// Its sentences.
+    pub sentences: Vec<AnswerSentence>,
+}
+
+/// A defect in the record or in the process that it shows.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AnswerFinding {
+    /// Stable code; `docs/findings.md` explains it.
+    #[schema(example = "approval.after_action")]
+    pub code: String,
+    /// How grave it is.
+    #[schema(value_type = String, example = "critical")]
+    pub severity: Severity,
+    /// In words; left out for callers who may not read content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentence: Option<String>,
+    /// Positions of the entries that it rests on.
+    pub entries: Vec<u64>,
+}
+
+/// What the service can say of its own record, and what only an outside verifier can.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AnswerVerdicts {
+    /// `not_established`: nobody vouches for their own records. Issue a report and verify it offline.
+    #[schema(example = "not_established")]
+    pub integrity: &'static str,
+    /// `complete` when the entries of the case are linked without a gap, up to now; `not_established` without a case.
+    #[schema(example = "complete")]
+    pub sequence: &'static str,
+    /// `not_established`: only somebody outside can say how fresh this is.
+    #[schema(example = "not_established")]
+    pub freshness: &'static str,
+    /// Are the profile's required elements there?
+    #[schema(value_type = String, example = "good")]
+    pub elements: Judged,
+    /// Were the profile's controls met?
+    #[schema(value_type = String, example = "bad")]
+    pub controls: Judged,
+}
+
+/// Which profile the record was judged against.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AnswerProfile {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its canonical form, hex.
+    pub sha256: String,
+    /// The rule that was applied: its place, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<usize>,
+}
+
+/// Why.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WhyAnswer {
+    /// Pseudonym of the case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
+    /// The ledger's size that the answer speaks of.
+    pub as_of: u64,
+    /// The answer, summary first.
+    pub answer: Vec<AnswerSection>,
+    /// The verdicts.
+    pub verdicts: AnswerVerdicts,
+    /// The defects, gravest first.
+    pub findings: Vec<AnswerFinding>,
+    /// Joins between entries, by recorded ids (W3C PROV relations).
+    #[schema(value_type = Vec<Object>)]
+    pub graph: Vec<judge::Edge>,
+    /// What it was judged against.
+    pub profile: AnswerProfile,
+}
+
+/// What happened, entry by entry.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TimelineAnswer {
+    /// Pseudonym of the case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
+    /// The ledger's size that the answer speaks of.
+    pub as_of: u64,
+    /// The entries, in ledger order.
+    pub items: Vec<TimelineEntry>,
+}
+
+/// A line of the timeline.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TimelineEntry {
+    /// Position.
+    pub seq: u64,
+    /// Event type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Claimed time.
+    pub occurred: String,
+    /// The ledger's time.
+    pub recorded: String,
+    /// Leaf hash, hex.
+    pub leaf_hash: String,
+    /// In words; left out for callers who may not read content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The event as it was posted; left out for callers who may not read content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub event: Option<Value>,
+}
+
+/// Collects for a caller: with content where they may read it, else for verdicts only. Tells which it is.
+fn gather(at: &InLedger<Why>, question: &Question) -> Result<(Collected, bool), Problem> {
+    if at.may(Permission::ReadContent) {
+        match collect(&at.ledger, question, &at.sight(Permission::ReadContent)) {
+            Ok(found) => return Ok((found, true)),
+            Err(e) if !at.may(Permission::ReadVerdicts) => return Err(e.into()),
+            Err(_) => {}
+        }
+    }
+    Ok((collect(&at.ledger, question, &at.sight(Permission::ReadVerdicts))?, false))
+}
+
+/// An auditor addresses cases by pseudonym: a case id would tell whether somebody has a case.
+fn may_name(at: &InLedger<Why>, question: &Question) -> Result<(), Problem> {
+    let named = match question {
+        Question::Case(name) => Some(name),
+        Question::Trace(_, name) | Question::Recommendation(_, name) => name.as_ref(),
+    };
+    if matches!(named, Some(CaseName::Id(_))) && !at.may(Permission::ReadContent) {
+        return Err(Problem::not_found("case, trace or recommendation"));
+    }
+    if matches!(question, Question::Recommendation(..)) && !at.may(Permission::ReadContent) {
+        return Err(Problem::not_found("case, trace or recommendation"));
+    }
+    Ok(())
+}
+
+/// The catalogue that the request asks for.
+fn catalogue<'a>(server: &'a Server, request: &HttpRequest, query: &AnswerQuery) -> Result<&'a judge::Catalogue, Problem> {
+    if let Some(lang) = &query.lang {
+        let found = server.catalogues.get(lang.as_str());
+        return found.ok_or_else(|| Problem::new(Kind::InvalidQuery, format!("`lang` must be one of: {}.", server.languages())));
+    }
+    let header = request.headers().get("accept-language").and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let wanted = header.split(',').filter_map(|l| l.split(';').next()).map(|l| l.trim().split('-').next().unwrap_or_default().to_ascii_lowercase());
+    for lang in wanted {
+        if let Some(found) = server.catalogues.get(lang.as_str()) {
+            return Ok(found);
+        }
+    }
+    server.catalogues.get("en").ok_or_else(|| Problem::internal("the English catalogue is absent"))
+}
+
+struct Teller<'a> {
+    catalogue: &'a judge::Catalogue,
+    entries: judge::Entries<'a>,
+    content: bool,
+}
+
+impl Teller<'_> {
+    fn text(&self, sentence: &Sentence) -> Option<String> {
+        self.content.then(|| judge::render(sentence, self.catalogue, &self.entries))
+    }
+
+    fn sentence(&self, s: Sentence) -> AnswerSentence {
+        AnswerSentence { text: self.text(&s), template: s.template, args: s.args, entries: s.entries }
+    }
+}
+
+async fn why(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest, query: AnswerQuery, question: Question) -> Result<HttpResponse, Problem> {
+    may_name(&at, &question)?;
+    catalogue(&server, &request, &query)?;
+    let lang = request.clone();
+    let as_of = at.ledger.size();
+    let state = server.clone();
+    let (collected, content, judgement) = web::block(move || -> Result<_, Problem> {
+        let (collected, content) = gather(&at, &question)?;
+        let judgement = report::judge(&collected, &state.profile);
+        Ok((collected, content, judgement))
+    })
+    .await
+    .map_err(Problem::internal)??;
+    let teller = Teller { catalogue: catalogue(&server, &lang, &query)?, entries: judge::Entries::new(&collected.entries), content };
+    Ok(HttpResponse::Ok().json(answer(&teller, &collected, judgement, as_of, &server)))
+}
+
+fn answer(teller: &Teller<'_>, collected: &Collected, judgement: Judgement, as_of: u64, server: &Server) -> WhyAnswer {
+    let section = |part: judge::AnswerPart| AnswerSection {
+        section: part.section,
+        sentences: part.sentences.into_iter().map(|s| teller.sentence(s)).collect(),
+    };
+    let finding = |f: judge::Finding| AnswerFinding {
+        sentence: teller.text(&f.sentence),
+        code: f.code,
+        severity: f.severity,
+        entries: f.sentence.entries,
+    };
+    WhyAnswer {
+        case: collected.case.map(|c| c.to_hex()),
+        as_of,
+        answer: judgement.answer.into_iter().map(section).collect(),
+        verdicts: AnswerVerdicts {
+            integrity: "not_established",
+            sequence: sequence(collected),
+            freshness: "not_established",
+            elements: judgement.elements,
+            controls: judgement.controls,
+        },
+        findings: judgement.findings.into_iter().map(finding).collect(),
+        graph: judgement.graph,
+        profile: AnswerProfile {
+            name: server.profile.name.clone(),
+            version: server.profile.version.clone(),
+            sha256: server.profile.digest().to_hex(),
+            rule: judgement.profile_rule,
+        },
+    }
+}
+
+/// Whether the case's entries are linked without a gap.
+fn sequence(collected: &Collected) -> &'static str {
+    if collected.case.is_none() {
+        return "not_established";
+    }
+    let mut last = Hash::ZERO;
+    for (position, (entry, leaf)) in (0..).zip(collected.entries.iter().zip(&collected.leaves)) {
+        let Some(link) = entry.leaf.case else { continue };
+        if link.seq != position || link.prev != last {
+            return "broken";
+        }
+        last = Hash::leaf(leaf.as_bytes());
+    }
+    "complete"
+}
+
+async fn timeline(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest, query: AnswerQuery, question: Question) -> Result<HttpResponse, Problem> {
+    may_name(&at, &question)?;
+    catalogue(&server, &request, &query)?;
+    let as_of = at.ledger.size();
+    let state = server.clone();
+    let (collected, content, judgement) = web::block(move || -> Result<_, Problem> {
+        let (collected, content) = gather(&at, &question)?;
+        let judgement = report::judge(&collected, &state.profile);
+        Ok((collected, content, judgement))
+    })
+    .await
+    .map_err(Problem::internal)??;
+    let teller = Teller { catalogue: catalogue(&server, &request, &query)?, entries: judge::Entries::new(&collected.entries), content };
+    let mut told: std::collections::HashMap<u64, Sentence> = judgement.timeline.into_iter().map(|t| (t.seq, t.sentence)).collect();
+    let items = collected.entries.iter().zip(&collected.leaves).map(|(e, leaf)| TimelineEntry {
+        seq: e.leaf.seq,
+        kind: e.leaf.kind.clone(),
+        occurred: e.leaf.occurred.to_string(),
+        recorded: e.leaf.recorded.to_string(),
+        leaf_hash: Hash::leaf(leaf.as_bytes()).to_hex(),
+        text: told.remove(&e.leaf.seq).and_then(|s| teller.text(&s)),
+        event: content.then(|| native(&e.leaf, &e.opened)),
+    });
+    Ok(HttpResponse::Ok().json(TimelineAnswer { case: collected.case.map(|c| c.to_hex()), as_of, items: items.collect() }))
+}
+
+fn choice(query: &AnswerQuery) -> Option<CaseName> {
+    query.case.as_deref().map(case_name)
+}
+
+macro_rules! answers {
+    ($($name:ident $path:literal $param:literal $example:literal $summary:literal $description:literal $body:ty, $run:ident, $question:expr;)*) => {
+        $(
+            #[doc = $summary]
+            #[doc = ""]
+            #[doc = $description]
+            #[utoipa::path(
+                tag = "Answering",
+                params(
+                    ("ledger" = String, Path, description = "Name of the ledger", example = "demo"),
+                    ($param = String, Path, description = "Its id; for a case also `~` and its pseudonym", example = $example),
+                    AnswerQuery
+                ),
+                responses(
+                    (status = 200, description = "The answer", body = $body),
+                    (status = 400, description = "The query is not understood", body = ProblemBody, content_type = "application/problem+json"),
+                    (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+                    (status = 403, description = "Not permitted", body = ProblemBody, content_type = "application/problem+json"),
+                    (status = 404, description = "Nothing there that this token may know of", body = ProblemBody, content_type = "application/problem+json"),
+                    (status = 409, description = "It belongs to several cases", body = ProblemBody, content_type = "application/problem+json"),
+                    (status = 422, description = "The record is too long", body = ProblemBody, content_type = "application/problem+json"),
+                    (status = 503, description = "Unavailable; try again", body = ProblemBody, content_type = "application/problem+json"),
+                ),
+                security(("token" = []))
+            )]
+            #[get($path)]
+            pub async fn $name(
+                at: InLedger<Why>,
+                server: web::Data<Server>,
+                request: HttpRequest,
+                query: web::Query<AnswerQuery>,
+                path: web::Path<(String, String)>,
+            ) -> Result<HttpResponse, Problem> {
+                let query = query.into_inner();
+                let make: fn(String, Option<CaseName>) -> Question = $question;
+                let question = make(path.into_inner().1, choice(&query));
+                $run(at, server, request, query, question).await
+            }
+        )*
+    };
+}
+
+answers! {
+    case_timeline "/v1/ledgers/{ledger}/cases/{case}" "case" "C-7"
+        "Read the timeline of a case." "Every entry of the case in ledger order, each in one sentence."
+        TimelineAnswer, timeline, |id, _| Question::Case(case_name(&id));
+    case_why "/v1/ledgers/{ledger}/cases/{case}/why" "case" "C-7"
+        "Ask why, for a case." "The answer in plain language, each sentence with the entries that it rests on; verdicts; findings."
+        WhyAnswer, why, |id, _| Question::Case(case_name(&id));
+    trace_timeline "/v1/ledgers/{ledger}/traces/{trace}" "trace" "0af7651916cd43dd8448eb211c80319c"
+        "Read the timeline of a trace." "All entries of the trace's case, or of the trace where it has no case."
+        TimelineAnswer, timeline, Question::Trace;
+    trace_why "/v1/ledgers/{ledger}/traces/{trace}/why" "trace" "0af7651916cd43dd8448eb211c80319c"
+        "Ask why, for a trace." "As for a case; a trace over several cases makes the caller choose one."
+        WhyAnswer, why, Question::Trace;
+    recommendation_timeline "/v1/ledgers/{ledger}/recommendations/{recommendation}" "recommendation" "rec-1"
+        "Read the timeline of a recommendation." "All entries of the recommendation's case."
+        TimelineAnswer, timeline, Question::Recommendation;
+    recommendation_why "/v1/ledgers/{ledger}/recommendations/{recommendation}/why" "recommendation" "rec-1"
+        "Ask why, for a recommendation." "As for a case, with this recommendation in its centre."
+        WhyAnswer, why, Question::Recommendation;
+}

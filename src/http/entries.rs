@@ -1,0 +1,343 @@
+//! Entries: their leaves, proofs and, for those who may, their content.
+
+use actix_web::{HttpResponse, get, web};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::{Entries, InLedger, Proofs, Sight};
+use super::problem::{Kind, Problem, ProblemBody};
+use super::text;
+use crate::access::Permission;
+use crate::ledger::content::Opened;
+use crate::ledger::{Hash, Leaf, Timestamp, b64url, decode_b64url, sha256};
+use crate::reconstruct::{CaseName, CaseSight, find_case, open_entry, trace_id};
+use crate::sequencer::Ledger;
+use crate::store::{EntryQuery, StoreError, StoredEntry};
+
+/// Entries of a page unless the request says otherwise.
+const PAGE: usize = 100;
+/// Most entries of a page.
+const MAX_PAGE: usize = 1_000;
+/// Most entries that are looked at for a page when a filter has no index.
+const MAX_SCAN: usize = 20_000;
+
+/// Which entries; all given conditions must hold.
+#[derive(Debug, Deserialize, Serialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct EntriesQuery {
+    /// Of this case: its id, or `~` and its pseudonym.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    case: Option<String>,
+    /// Of this trace, by the id that was posted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
+    /// Of this event type.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[param(example = "approval.decided")]
+    kind: Option<String>,
+    /// Recorded at or after this time (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded_from: Option<String>,
+    /// Recorded before this time (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded_to: Option<String>,
+    /// Claimed to have happened at or after this time (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurred_from: Option<String>,
+    /// Claimed to have happened before this time (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurred_to: Option<String>,
+    /// At most so many (1 to 1,000; 100 unless given).
+    #[serde(skip_serializing)]
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+    /// Where an earlier page ended: its `next_cursor`.
+    #[serde(skip_serializing)]
+    cursor: Option<String>,
+}
+
+/// A page of entries, in ledger order.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EntryPage {
+    /// The entries.
+    pub items: Vec<EntryItem>,
+    /// Where the next page begins; absent on the last one. A page may be shorter than `limit` and still have a next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+    /// Whether there is a next page.
+    pub has_more: bool,
+    /// The ledger's size that the page speaks of.
+    pub as_of: u64,
+}
+
+/// An entry.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EntryItem {
+    /// Position in the ledger.
+    pub seq: u64,
+    /// Leaf hash, hex.
+    pub leaf_hash: String,
+    /// The leaf's exact text: what is hashed.
+    pub leaf: String,
+    /// The event as it was posted, for callers who may read the content of its case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub event: Option<Value>,
+    /// The disclosures (base64url), for the same callers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disclosures: Option<Vec<String>>,
+}
+
+/// What a caller may see of entries.
+pub(super) struct View {
+    content: Sight,
+    proofs: Sight,
+}
+
+impl View {
+    fn of(at: &InLedger<Entries>) -> Self {
+        Self { content: at.sight(Permission::ReadContent), proofs: at.sight(Permission::ReadProofs) }
+    }
+
+    /// The entry as this caller may see it; `None` when not at all.
+    fn show(&self, ledger: &Ledger, entry: &StoredEntry) -> Result<Option<EntryItem>, Problem> {
+        let leaf = Leaf::decode(&entry.leaf).map_err(|e| Problem::internal(format!("entry {}: {e}", entry.seq)))?;
+        let blind = match leaf.case {
+            Some(link) => ledger.reader().case_by_pseudonym(&link.case)?.map(|f| f.blind),
+            None => None,
+        };
+        let content = self.content.sees(blind.as_ref());
+        if !content && !self.proofs.sees(blind.as_ref()) {
+            return Ok(None);
+        }
+        let (mut event, mut disclosures) = (None, None);
+        if content && let Some(shown) = ledger.disclosures(entry)? {
+            let (opened, _) = open_entry(entry, &shown)?;
+            event = Some(native(&leaf, &opened.opened));
+            disclosures = Some(shown);
+        }
+        let text = String::from_utf8(entry.leaf.clone()).map_err(Problem::internal)?;
+        Ok(Some(EntryItem { seq: entry.seq, leaf_hash: Hash::leaf(&entry.leaf).to_hex(), leaf: text, event, disclosures }))
+    }
+}
+
+/// The native form of an entry's event, put together again from what is shown.
+#[must_use]
+pub fn native(leaf: &Leaf, opened: &Opened) -> Value {
+    let mut event = Map::new();
+    event.insert("type".into(), leaf.kind.clone().into());
+    event.insert("time".into(), leaf.occurred.to_string().into());
+    if let Some(trace) = &leaf.trace {
+        event.insert("trace_id".into(), trace.to_hex().into());
+    }
+    if let Some(span) = &leaf.span {
+        event.insert("span_id".into(), span.to_hex().into());
+    }
+    for (at, member) in &opened.members {
+        let value = opened.expand(&member.value);
+        match &crate::json::pointer::split(at).unwrap_or_default()[..] {
+            [name] => {
+                event.insert(name.clone(), value);
+            }
+            [object, name] if object == "ext" => {
+                event.insert(name.clone(), value);
+            }
+            [object, name] => {
+                if let Value::Object(inner) = event.entry(object.clone()).or_insert_with(|| Value::Object(Map::new())) {
+                    inner.insert(name.clone(), value);
+                }
+            }
+            _ => {}
+        }
+    }
+    Value::Object(event)
+}
+
+/// List entries.
+///
+/// By case, trace, type and time, in ledger order. Callers who may read content get the events, others the leaves.
+#[utoipa::path(
+    tag = "Reading",
+    params(("ledger" = String, Path, description = "Name of the ledger", example = "demo"), EntriesQuery),
+    responses(
+        (status = 200, description = "A page of entries", body = EntryPage),
+        (status = 400, description = "The query or cursor is not understood", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Not permitted", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such ledger or case", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Unavailable; try again", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+#[get("/v1/ledgers/{ledger}/events")]
+pub async fn list_entries(at: InLedger<Entries>, query: web::Query<EntriesQuery>) -> Result<HttpResponse, Problem> {
+    let view = View::of(&at);
+    let ledger = &at.ledger;
+    let as_of = ledger.size();
+    let mut select = EntryQuery { below: as_of, limit: MAX_PAGE + 1, kind: query.kind.clone(), ..EntryQuery::default() };
+    if let Some(case) = &query.case {
+        let name = case_name(case);
+        let found = find_case(ledger, &name, &view.content).or_else(|_| find_case(ledger, &name, &view.proofs))?;
+        select.case = Some(found);
+    } else if !view.content.is_all() && !view.proofs.is_all() {
+        return Err(Problem::new(Kind::InvalidQuery, "Your grants are for single cases: say which with the parameter `case`."));
+    }
+    select.trace = query.trace.as_ref().map(|t| trace_id(ledger, t));
+    let time = |name: &str, value: &Option<String>| -> Result<Option<Timestamp>, Problem> {
+        let read = value.as_ref().map(|t| Timestamp::parse_rfc3339(t)).transpose();
+        read.map_err(|e| Problem::new(Kind::InvalidQuery, format!("`{name}`: {e}.")))
+    };
+    let (occurred_from, occurred_to) = (time("occurred_from", &query.occurred_from)?, time("occurred_to", &query.occurred_to)?);
+    if let Some(from) = time("recorded_from", &query.recorded_from)? {
+        select.from = first_recorded_at(ledger, from, as_of)?;
+    }
+    if let Some(to) = time("recorded_to", &query.recorded_to)? {
+        select.below = first_recorded_at(ledger, to, as_of)?;
+    }
+    let limit = query.limit.unwrap_or(PAGE);
+    if !(1..=MAX_PAGE).contains(&limit) {
+        return Err(Problem::new(Kind::InvalidQuery, format!("`limit` must be between 1 and {MAX_PAGE}.")));
+    }
+    let mark = query_mark(&query);
+    if let Some(cursor) = &query.cursor {
+        let at = read_cursor(cursor, &mark).ok_or_else(|| Problem::new(Kind::InvalidCursor, "The cursor does not belong to this query: repeat the parameters of the page that gave it."))?;
+        select.from = select.from.max(at);
+    }
+    let (mut items, mut next, mut looked_at) = (Vec::new(), None, 0);
+    'pages: while select.from < select.below {
+        let page = ledger.reader().entries(&select)?;
+        let more = page.len() == select.limit;
+        for entry in page {
+            if items.len() == limit || looked_at == MAX_SCAN {
+                next = Some(entry.seq);
+                break 'pages;
+            }
+            looked_at += 1;
+            select.from = entry.seq + 1;
+            if !within(&entry, occurred_from, occurred_to)? {
+                continue;
+            }
+            items.extend(view.show(ledger, &entry)?);
+        }
+        if !more {
+            break;
+        }
+    }
+    let next_cursor = next.map(|seq| write_cursor(seq, &mark));
+    Ok(HttpResponse::Ok().json(EntryPage { items, has_more: next_cursor.is_some(), next_cursor, as_of }))
+}
+
+/// A case as it stands in an address: its id, or `~` and its pseudonym (`~~…` for an id that begins with `~`).
+#[must_use]
+pub fn case_name(text: &str) -> CaseName {
+    match text.strip_prefix('~') {
+        Some(rest) if rest.starts_with('~') => CaseName::Id(rest.to_owned()),
+        Some(rest) => match crate::ledger::Id16::from_hex(rest) {
+            Some(pseudonym) => CaseName::Pseudonym(pseudonym),
+            None => CaseName::Id(text.to_owned()),
+        },
+        None => CaseName::Id(text.to_owned()),
+    }
+}
+
+fn within(entry: &StoredEntry, from: Option<Timestamp>, to: Option<Timestamp>) -> Result<bool, Problem> {
+    if from.is_none() && to.is_none() {
+        return Ok(true);
+    }
+    let leaf = Leaf::decode(&entry.leaf).map_err(Problem::internal)?;
+    Ok(from.is_none_or(|t| leaf.occurred >= t) && to.is_none_or(|t| leaf.occurred < t))
+}
+
+/// The first position recorded at or after a time. `recorded` never decreases, so halving finds it.
+fn first_recorded_at(ledger: &Ledger, time: Timestamp, size: u64) -> Result<u64, Problem> {
+    let (mut low, mut high) = (0, size);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let entry = ledger.reader().entry(middle)?.ok_or_else(|| StoreError::Damaged(format!("entry {middle} is absent")))?;
+        let leaf = Leaf::decode(&entry.leaf).map_err(Problem::internal)?;
+        if leaf.recorded < time {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
+}
+
+/// What a cursor remembers of its query.
+fn query_mark(query: &EntriesQuery) -> [u8; 8] {
+    let text = serde_json::to_string(query).unwrap_or_default();
+    let hash = sha256(&[text.as_bytes()]).0;
+    std::array::from_fn(|i| hash[i])
+}
+
+fn write_cursor(seq: u64, mark: &[u8; 8]) -> String {
+    b64url(&[seq.to_be_bytes(), *mark].concat())
+}
+
+fn read_cursor(cursor: &str, mark: &[u8; 8]) -> Option<u64> {
+    let bytes: [u8; 16] = decode_b64url(cursor)?.try_into().ok()?;
+    let (seq, rest) = bytes.split_first_chunk::<8>()?;
+    (rest == mark).then(|| u64::from_be_bytes(*seq))
+}
+
+fn stored(ledger: &Ledger, seq: u64) -> Result<StoredEntry, Problem> {
+    if seq >= ledger.size() {
+        return Err(Problem::not_found("entry"));
+    }
+    ledger.reader().entry(seq)?.ok_or_else(|| Problem::internal(format!("entry {seq} is absent")))
+}
+
+/// Read one entry.
+///
+/// Callers who may read the content of its case get the event, others the leaf.
+#[utoipa::path(
+    tag = "Reading",
+    params(("ledger" = String, Path, description = "Name of the ledger", example = "demo"), ("seq" = u64, Path, description = "Position", example = 7)),
+    responses(
+        (status = 200, description = "The entry", body = EntryItem),
+        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Not permitted", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such entry", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Unavailable; try again", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+#[get("/v1/ledgers/{ledger}/entries/{seq}")]
+pub async fn read_entry(at: InLedger<Entries>, path: web::Path<(String, u64)>) -> Result<HttpResponse, Problem> {
+    let entry = stored(&at.ledger, path.1)?;
+    let item = View::of(&at).show(&at.ledger, &entry)?.ok_or_else(|| Problem::not_found("entry"))?;
+    Ok(HttpResponse::Ok().json(item))
+}
+
+/// Fetch the receipt of any entry.
+///
+/// Always the same bytes: the proof to the checkpoint of the entry's own commit.
+#[utoipa::path(
+    tag = "Proofs",
+    params(("ledger" = String, Path, description = "Name of the ledger", example = "demo"), ("seq" = u64, Path, description = "Position", example = 7)),
+    responses(
+        (status = 200, description = "The receipt, a C2SP tlog-proof file", body = String, content_type = "text/plain",
+         example = json!("c2sp.org/tlog-proof@v1\nextra eyJjYXNlIjo…\nindex 7\n…")),
+        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Not permitted", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such entry", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Unavailable; try again", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+#[get("/v1/ledgers/{ledger}/entries/{seq}/receipt")]
+pub async fn any_receipt(at: InLedger<Proofs>, path: web::Path<(String, u64)>) -> Result<HttpResponse, Problem> {
+    let entry = stored(&at.ledger, path.1)?;
+    let leaf = Leaf::decode(&entry.leaf).map_err(Problem::internal)?;
+    let blind = match leaf.case {
+        Some(link) => at.ledger.reader().case_by_pseudonym(&link.case)?.map(|f| f.blind),
+        None => None,
+    };
+    if !at.sight(Permission::ReadProofs).sees(blind.as_ref()) {
+        return Err(Problem::not_found("entry"));
+    }
+    let receipt = at.ledger.receipt(path.1)?.ok_or_else(|| Problem::not_found("entry"))?;
+    Ok(text(receipt.encode()))
+}
