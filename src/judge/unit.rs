@@ -1,0 +1,327 @@
+//! What is judged together: a recommendation with everything that the record joins to it.
+//!
+//! Joins are recorded ids and digests only. Belonging to the same case is such a join as long as the case knows one
+//! recommendation; with several, an entry must say which one it is about.
+
+use std::collections::BTreeSet;
+
+use super::view::{Known, View};
+use super::{DatumRef, Subject};
+
+/// Why these entries are judged together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UnitKind {
+    /// An AI recommendation.
+    Recommendation,
+    /// Flat audit events, and no recommendation.
+    Audit,
+    /// A run that ended properly without a recommendation: refused, escalated, too little evidence.
+    Run,
+    /// Outputs and actions of a case with several recommendations that name none of them.
+    Loose,
+}
+
+/// What is judged together.
+#[derive(Debug, Clone)]
+pub(super) struct Unit<'a> {
+    pub(super) kind: UnitKind,
+    /// The recommendation's id, when it is shown.
+    pub(super) id: Option<&'a str>,
+    /// Its drafts, in ledger order.
+    pub(super) drafts: Vec<View<'a>>,
+    /// All entries that belong to it, drafts included, in ledger order.
+    pub(super) members: Vec<View<'a>>,
+    /// Entries that may belong to it: what would tell is not shown.
+    pub(super) unclear: Vec<View<'a>>,
+}
+
+/// Run statuses that are a proper end without a recommendation.
+pub(super) const PROPER: [&str; 3] = ["refused", "escalated", "insufficient_evidence"];
+
+/// Types that are about one recommendation, and nothing else.
+const TIED: [&str; 7] = [
+    "validation.completed",
+    "risk.classified",
+    "approval.required",
+    "approval.decided",
+    "output.finalized",
+    "action.performed",
+    "outcome.recorded",
+];
+
+/// Types of which one entry may have served several recommendations of a case.
+const SHARED: [&str; 7] = [
+    "request.received",
+    "authorization.decided",
+    "source.accessed",
+    "policy.retrieved",
+    "facts.retrieved",
+    "evidence.linked",
+    "ai.audit",
+];
+
+/// Types of which an entry with another run id belongs to that other run, even in the same case.
+fn of_its_run(kind: &str) -> bool {
+    !matches!(kind, "approval.required" | "approval.decided" | "output.finalized" | "action.performed" | "outcome.recorded")
+}
+
+/// Types that only the service itself writes.
+pub(super) fn is_service(kind: &str) -> bool {
+    const OWN: [&str; 14] = [
+        "ledger.created",
+        "trace.sealed",
+        "report.issued",
+        "record.accessed",
+        "access.denied",
+        "post.conflicted",
+        "content.erased",
+        "retention.applied",
+        "hold.placed",
+        "hold.released",
+        "key.rotated",
+        "principal.changed",
+        "policy.changed",
+        "clock.stepped",
+    ];
+    OWN.contains(&kind) || kind.starts_with("incident.")
+}
+
+impl<'a> Unit<'a> {
+    /// Its entries of a type, in ledger order.
+    pub(super) fn of(&self, kind: &'static str) -> impl DoubleEndedIterator<Item = View<'a>> {
+        self.members.iter().copied().filter(move |view| view.is(kind))
+    }
+
+    /// Whether an entry of this type may belong to it, but what would tell is not shown.
+    pub(super) fn may_have(&self, kind: &str) -> bool {
+        self.unclear.iter().any(|view| view.is(kind))
+    }
+
+    /// The draft that stood when the ledger was at `seq`.
+    pub(super) fn draft_before(&self, seq: u64) -> Option<View<'a>> {
+        self.drafts.iter().copied().rfind(|draft| draft.seq() < seq)
+    }
+
+    /// The draft that stands in the end.
+    pub(super) fn draft(&self) -> Option<View<'a>> {
+        self.drafts.last().copied()
+    }
+
+    /// The entry that a statement about the whole rests on.
+    pub(super) fn anchor(&self) -> Vec<View<'a>> {
+        self.draft().or_else(|| self.members.first().copied()).into_iter().collect()
+    }
+
+    /// The entry that records a proper end without a recommendation, when nothing was done after all.
+    pub(super) fn proper_end(&self) -> Option<View<'a>> {
+        let end = self.of("run.concluded").next_back()?;
+        let proper = end.text("/data/status").is_some_and(|status| PROPER.contains(&status));
+        let acted = self.of("action.performed").any(|view| view.text("/data/status") != Some("cancelled"));
+        (proper && (self.kind == UnitKind::Run || !acted)).then_some(end)
+    }
+}
+
+/// Finds what is to be judged.
+pub(super) fn units<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
+    let mut units = recommendations(views);
+    let mut loose = Vec::new();
+    let count = units.len();
+    let cores: Vec<Core<'a>> = units.iter().map(|unit| Core::new(unit, views)).collect();
+    for view in views.iter().copied().filter(|view| !is_service(view.kind())) {
+        let place = place(view, &units, &cores);
+        for (unit, belongs) in units.iter_mut().zip(&place.belongs) {
+            match belongs {
+                Belongs::Yes => unit.members.push(view),
+                Belongs::Perhaps => unit.unclear.push(view),
+                Belongs::No => {}
+            }
+        }
+        if place.loose {
+            loose.push(view);
+        }
+    }
+    if count == 0 && views.iter().any(|view| view.is("ai.audit")) {
+        units.push(all_of(UnitKind::Audit, views));
+    }
+    runs(views, &mut units);
+    if loose.iter().any(|view| view.is("action.performed") || view.is("output.finalized")) {
+        units.push(Unit { kind: UnitKind::Loose, id: None, drafts: Vec::new(), members: loose, unclear: Vec::new() });
+    }
+    units
+}
+
+/// Those of the units that the question is about. All, when it is about the case or cannot be told.
+pub(super) fn in_focus<'a>(units: Vec<Unit<'a>>, subject: &Subject, views: &[View<'a>]) -> Vec<Unit<'a>> {
+    let fits = |unit: &Unit<'a>| match subject {
+        Subject::Case(_) => true,
+        Subject::Trace(trace) => {
+            let mut ours = if unit.drafts.is_empty() { unit.members.iter() } else { unit.drafts.iter() };
+            ours.any(|view| view.entry.leaf.trace.is_some_and(|t| t.to_hex() == *trace))
+        }
+        Subject::Recommendation(at) => match named_by(at, views) {
+            Some(id) => unit.id == Some(id),
+            None => unit.members.iter().any(|view| view.entry.digests.iter().any(|d| d.to_b64url() == at.digest)),
+        },
+    };
+    let chosen: Vec<Unit<'a>> = units.iter().filter(|unit| fits(unit)).cloned().collect();
+    if chosen.is_empty() { units } else { chosen }
+}
+
+/// The recommendation id that a disclosure holds, when it is shown.
+fn named_by<'a>(at: &DatumRef, views: &[View<'a>]) -> Option<&'a str> {
+    views.iter().find_map(|view| {
+        let member = view.entry.opened.members.values().find(|member| member.digest.to_b64url() == at.digest)?;
+        crate::json::pointer::get(&member.value, &at.at)?.as_str()
+    })
+}
+
+fn all_of<'a>(kind: UnitKind, views: &[View<'a>]) -> Unit<'a> {
+    let members = views.iter().copied().filter(|view| !is_service(view.kind())).collect();
+    Unit { kind, id: None, drafts: Vec::new(), members, unclear: Vec::new() }
+}
+
+/// The recommendations of the record: those that were drafted, and those that some entry speaks of.
+fn recommendations<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
+    let mut units: Vec<Unit<'a>> = Vec::new();
+    let new = |id, drafts| Unit { kind: UnitKind::Recommendation, id, drafts, members: Vec::new(), unclear: Vec::new() };
+    for draft in views.iter().copied().filter(|view| view.is("recommendation.drafted")) {
+        let id = draft.text("/recommendation_id");
+        match units.iter_mut().find(|unit| id.is_some() && unit.id == id) {
+            Some(unit) => unit.drafts.push(draft),
+            None => units.push(new(id, vec![draft])),
+        }
+    }
+    // An approval or an action that names a recommendation shows that there was one, even if its draft was never
+    // posted. While the id of some draft is not shown, it may be that one.
+    if units.iter().any(|unit| unit.drafts.iter().any(|draft| draft.known("/recommendation_id").is_hidden())) {
+        return units;
+    }
+    for view in views.iter().copied().filter(|view| TIED.contains(&view.kind()) && !view.is("outcome.recorded")) {
+        if let Some(id) = view.text("/recommendation_id")
+            && units.iter().all(|unit| unit.id != Some(id))
+        {
+            units.push(new(Some(id), Vec::new()));
+        }
+    }
+    units
+}
+
+/// Runs that ended properly and belong to no recommendation.
+fn runs<'a>(views: &[View<'a>], units: &mut Vec<Unit<'a>>) {
+    let alone = units.is_empty();
+    for end in views.iter().copied().filter(|view| view.is("run.concluded")) {
+        let proper = end.text("/data/status").is_some_and(|status| PROPER.contains(&status));
+        let taken = units.iter().any(|unit| unit.members.iter().any(|member| member.seq() == end.seq()));
+        if !proper || taken {
+            continue;
+        }
+        let run = end.text("/run_id");
+        let ours = |view: &View<'a>| match (run, view.known("/run_id")) {
+            (Some(run), Known::Is(other)) => run == other,
+            _ => alone,
+        };
+        let members = views.iter().copied().filter(|view| !is_service(view.kind()) && ours(view)).collect::<Vec<_>>();
+        let members = if members.iter().any(|view| view.seq() == end.seq()) { members } else { vec![end] };
+        units.push(Unit { kind: UnitKind::Run, id: None, drafts: Vec::new(), members, unclear: Vec::new() });
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Belongs {
+    Yes,
+    No,
+    Perhaps,
+}
+
+struct Place {
+    belongs: Vec<Belongs>,
+    loose: bool,
+}
+
+/// What joins other entries to a recommendation: the ids and digests of the entries that name it.
+struct Core<'a> {
+    runs: BTreeSet<&'a str>,
+    requests: BTreeSet<&'a str>,
+    approvals: BTreeSet<&'a str>,
+    digests: BTreeSet<String>,
+    traces: BTreeSet<String>,
+    identities: BTreeSet<(&'a str, &'a str)>,
+    causes: BTreeSet<(&'a str, &'a str)>,
+}
+
+impl<'a> Core<'a> {
+    fn new(unit: &Unit<'a>, views: &[View<'a>]) -> Self {
+        let named = views.iter().copied().filter(|view| {
+            let names_it = unit.id.is_some() && view.text("/recommendation_id") == unit.id;
+            names_it || unit.drafts.iter().any(|draft| draft.seq() == view.seq())
+        });
+        let named: Vec<View<'a>> = named.collect();
+        let texts = |pointer: &str| named.iter().filter_map(|view| view.text(pointer)).collect();
+        Self {
+            runs: texts("/run_id"),
+            requests: texts("/request_id"),
+            approvals: texts("/approval_id"),
+            digests: unit.drafts.iter().filter_map(|d| d.content_digest("/data/draft", "/data/draft_digest").is()).collect(),
+            traces: unit.drafts.iter().filter_map(|d| d.entry.leaf.trace.map(|t| t.to_hex())).collect(),
+            identities: named.iter().filter_map(|view| view.identity()).collect(),
+            causes: named.iter().flat_map(|view| view.causes()).map(|(cause, _)| cause).collect(),
+        }
+    }
+
+    fn joins(&self, view: View<'a>) -> bool {
+        let among = |set: &BTreeSet<&str>, pointer| view.text(pointer).is_some_and(|text| set.contains(text));
+        among(&self.approvals, "/approval_id")
+            || view.text("/data/draft_digest").is_some_and(|digest| self.digests.contains(digest))
+            || view.identity().is_some_and(|identity| self.causes.contains(&identity))
+            || view.causes().iter().any(|(cause, _)| self.identities.contains(cause))
+            || among(&self.runs, "/run_id")
+            || among(&self.requests, "/request_id")
+            || view.entry.leaf.trace.is_some_and(|trace| self.traces.contains(&trace.to_hex()))
+    }
+
+    /// Whether the entry says that it is of another run.
+    fn contradicts(&self, view: View<'a>) -> bool {
+        let other = view.text("/run_id").is_some_and(|run| !self.runs.is_empty() && !self.runs.contains(run));
+        other && of_its_run(view.kind())
+    }
+}
+
+fn place<'a>(view: View<'a>, units: &[Unit<'a>], cores: &[Core<'a>]) -> Place {
+    let all = |belongs| Place { belongs: vec![belongs; units.len()], loose: false };
+    let drafted = |unit: &Unit<'a>| unit.drafts.iter().any(|draft| draft.seq() == view.seq());
+    if view.is("recommendation.drafted") {
+        let belongs = units.iter().map(|unit| if drafted(unit) { Belongs::Yes } else { Belongs::No });
+        return Place { belongs: belongs.collect(), loose: false };
+    }
+    let named = view.known("/recommendation_id");
+    if let Known::Is(id) = named {
+        let belongs = units.iter().map(|unit| match unit.id {
+            Some(ours) if ours == id => Belongs::Yes,
+            Some(_) => Belongs::No,
+            None if unit.drafts.iter().any(|draft| draft.known("/recommendation_id").is_hidden()) => {
+                if units.len() == 1 { Belongs::Yes } else { Belongs::Perhaps }
+            }
+            None => Belongs::No,
+        });
+        return Place { belongs: belongs.collect(), loose: false };
+    }
+    let joined: Vec<bool> = cores.iter().map(|core| core.joins(view)).collect();
+    if let [core] = cores {
+        let out = !joined.contains(&true) && core.contradicts(view);
+        return all(if out { Belongs::No } else { Belongs::Yes });
+    }
+    let shared = SHARED.contains(&view.kind());
+    let joins = joined.iter().filter(|joined| **joined).count();
+    if joins == 1 || (shared && joins > 0) {
+        let belongs = joined.iter().map(|joined| if *joined { Belongs::Yes } else { Belongs::No });
+        return Place { belongs: belongs.collect(), loose: false };
+    }
+    if named.is_hidden() {
+        return all(Belongs::Perhaps);
+    }
+    if shared {
+        let belongs = cores.iter().map(|core| if core.contradicts(view) { Belongs::No } else { Belongs::Yes });
+        return Place { belongs: belongs.collect(), loose: false };
+    }
+    Place { belongs: vec![Belongs::No; units.len()], loose: TIED.contains(&view.kind()) }
+}

@@ -1,0 +1,154 @@
+//! From entries to a judgement.
+
+use std::collections::BTreeSet;
+
+use super::findings::{Family, Hidden, Outcome, code_info, content, judge_unit, time};
+use super::profile::{LEVELS, Profile, Rule};
+use super::unit::{Unit, UnitKind, in_focus, units};
+use super::view::{Known, See, View};
+use super::{Entry, Finding, Judged, Judgement, Subject, answer, graph, timeline};
+use crate::event::vocabulary::RiskLevel;
+
+/// Judges a record. `entries` are all entries of the case in ledger order, or of the trace when there is no case.
+#[must_use]
+pub fn judge(subject: &Subject, entries: &[Entry], profile: &Profile) -> Judgement {
+    let views: Vec<View<'_>> = entries.iter().map(View::new).collect();
+    let joins = graph::joins(&views);
+    let everything = units(&views);
+    let several = everything.len();
+    let focus = in_focus(everything, subject, &views);
+    let judged: Vec<Told<'_, '_>> = focus.iter().map(|unit| judge_one(unit, &views, profile)).collect();
+
+    let strictest = judged.iter().max_by_key(|told| told.level).and_then(|told| told.rule);
+    let rule = strictest.or_else(|| profile.rule_for(feature(&views).is(), RiskLevel::Critical));
+    let part = focus.len() < several;
+    let in_part = |view: &View<'_>| !part || focus.iter().any(|unit| unit.members.iter().any(|m| m.seq() == view.seq()));
+    let shown: Vec<View<'_>> = views.iter().copied().filter(in_part).collect();
+    let times = rule.and_then(|index| profile.rules.get(index)).map(|rule| time(&shown, &joins, rule)).unwrap_or_default();
+    let hidden = Hidden::new(&views);
+
+    let mut findings: Vec<Finding> = judged.iter().flat_map(|told| told.outcome.findings.iter().cloned()).collect();
+    findings.extend(times.findings);
+    findings.extend(content(&hidden));
+    arrange(&mut findings);
+
+    let undecided: BTreeSet<&'static str> = judged.iter().flat_map(|told| told.outcome.undecided.iter().copied()).collect();
+    let verdict = |family: fn(Family) -> bool| {
+        let of = |code: &str| code_info(code).is_some_and(|info| family(info.family));
+        if judged.is_empty() {
+            Judged::NotApplicable
+        } else if findings.iter().any(|finding| of(&finding.code)) {
+            Judged::Bad
+        } else if undecided.iter().any(|code| of(code)) {
+            Judged::Undetermined
+        } else {
+            Judged::Good
+        }
+    };
+    Judgement {
+        elements: verdict(|family| family == Family::Elements),
+        controls: verdict(|family| matches!(family, Family::Controls | Family::Evidence | Family::Time)),
+        answer: answer::answer(&views, &judged, &findings, &hidden),
+        timeline: timeline::timeline(&views),
+        findings,
+        graph: graph::edges(&joins),
+        profile_rule: strictest,
+    }
+}
+
+/// A unit with what its judging has shown.
+pub(super) struct Told<'a, 'u> {
+    pub(super) unit: &'u Unit<'a>,
+    pub(super) outcome: Outcome,
+    /// The rule that was applied; the strictest, when the risk is not shown.
+    pub(super) rule: Option<usize>,
+    /// The level of risk by which it was judged.
+    pub(super) level: RiskLevel,
+    /// What is recorded of the risk.
+    pub(super) risk: Known<RiskLevel>,
+    /// Whether the applied rule, or the record, asks for an approval.
+    pub(super) approval_needed: bool,
+}
+
+/// Judges one unit by its rule. When what selects the rule is not shown, by each rule that it may be: only what all of
+/// them find is said, and what only some find is left open.
+fn judge_one<'a, 'u>(unit: &'u Unit<'a>, all: &[View<'a>], profile: &Profile) -> Told<'a, 'u> {
+    let risk = risk(unit);
+    let levels = match risk {
+        Known::Is(level) => vec![level],
+        // Who records no risk must not be judged more mildly for it.
+        Known::Absent => vec![RiskLevel::Critical],
+        Known::Hidden => LEVELS.to_vec(),
+    };
+    let level = levels.last().copied().unwrap_or(RiskLevel::Critical);
+    let rules: BTreeSet<usize> = match feature(&unit.members) {
+        Known::Hidden => {
+            let fits = |rule: &Rule| rule.risks.iter().any(|risk| levels.contains(risk));
+            profile.rules.iter().enumerate().filter(|(_, rule)| fits(rule)).map(|(index, _)| index).collect()
+        }
+        feature => levels.iter().filter_map(|level| profile.rule_for(feature.is(), *level)).collect(),
+    };
+    let rule = profile.rule_for(feature(&unit.members).is(), level).or_else(|| rules.last().copied());
+    let outcomes = rules.iter().filter_map(|index| profile.rules.get(*index)).map(|rule| judge_unit(unit, all, rule));
+    let outcome = outcomes.reduce(common).unwrap_or_default();
+    let approval_needed = rule.and_then(|index| profile.rules.get(index)).is_some_and(|rule| rule.approval_required)
+        || unit.of("approval.required").any(|view| !matches!(view.see("/data/required"), See::Shown(ref d) if d.value == false));
+    Told { unit, outcome, rule, level, risk, approval_needed }
+}
+
+/// What two judgings have in common; the rest is undecided.
+fn common(a: Outcome, b: Outcome) -> Outcome {
+    let mut undecided: BTreeSet<&'static str> = a.undecided.union(&b.undecided).copied().collect();
+    let (both, one): (Vec<Finding>, Vec<Finding>) = a.findings.iter().cloned().partition(|finding| b.findings.contains(finding));
+    let only_b = b.findings.iter().filter(|finding| !a.findings.contains(finding));
+    undecided.extend(one.iter().chain(only_b).filter_map(|finding| code_info(&finding.code)).map(|info| info.code));
+    Outcome { findings: both, undecided }
+}
+
+/// The level of risk that was recorded last before anything was done. A level that was recorded only afterwards did
+/// not guide anybody.
+fn risk(unit: &Unit<'_>) -> Known<RiskLevel> {
+    let acted = unit.of("action.performed").find(|view| view.text("/data/status") != Some("cancelled"));
+    let acted = acted.map_or(u64::MAX, View::seq);
+    let level = |view: View<'_>| match view.known("/data/level") {
+        Known::Is(text) => serde_json::from_value(serde_json::Value::String(text.to_owned())).map_or(Known::Absent, Known::Is),
+        Known::Absent => Known::Absent,
+        Known::Hidden => Known::Hidden,
+    };
+    let levels = unit.of("risk.classified").filter(|view| view.seq() < acted).map(level);
+    match levels.filter(|level| !level.is_absent()).last() {
+        Some(level) => level,
+        None if unit.may_have("risk.classified") => Known::Hidden,
+        None => Known::Absent,
+    }
+}
+
+/// The feature that the draft names, else any entry.
+fn feature<'a>(views: &[View<'a>]) -> Known<&'a str> {
+    let of = |view: &View<'a>| view.known("/feature");
+    let draft = views.iter().rfind(|view| view.is("recommendation.drafted")).map(of);
+    if let Some(Known::Is(feature)) = draft {
+        return Known::Is(feature);
+    }
+    let mut all = views.iter().filter(|view| !super::unit::is_service(view.kind())).map(of);
+    match all.clone().find_map(Known::is) {
+        Some(feature) => Known::Is(feature),
+        None if all.any(|feature| feature.is_hidden()) => Known::Hidden,
+        None => Known::Absent,
+    }
+}
+
+/// Gravest first, then in ledger order, then by code.
+fn arrange(findings: &mut Vec<Finding>) {
+    let first = |finding: &Finding| finding.sentence.entries.first().copied().unwrap_or(u64::MAX);
+    findings.sort_by(|a, b| {
+        b.severity.cmp(&a.severity).then_with(|| first(a).cmp(&first(b))).then_with(|| a.code.cmp(&b.code))
+    });
+    findings.dedup();
+}
+
+impl Told<'_, '_> {
+    pub(super) fn is_recommendation(&self) -> bool {
+        self.unit.kind == UnitKind::Recommendation
+    }
+}
