@@ -4,10 +4,13 @@
 
 pub mod access;
 pub mod event;
+pub mod http;
 pub mod json;
 pub mod judge;
 pub mod keyring;
 pub mod ledger;
+pub mod reconstruct;
+pub mod report;
 pub mod sequencer;
 pub mod store;
 pub mod verify;

@@ -133,7 +133,7 @@ fn statement(
     };
     let hash = Hash::leaf(last.encode().as_bytes());
     let entries = collected.entries.iter().zip(&collected.leaves);
-    let catalogues = judge::builtin_catalogues().iter().map(|(lang, text)| ((*lang).to_owned(), CatalogueDigest(sha256(&[text.as_bytes()])))).collect();
+    let catalogues = judge::catalogue::builtin().into_iter().map(|(lang, text)| (lang.to_owned(), CatalogueDigest(sha256(&[text])))).collect();
     Ok(Statement {
         kind: STATEMENT.to_owned(),
         subject: vec![StatementSubject { name: format!("{}/entries/{}", ledger.origin(), last.seq), digest: Sha256Digest { sha256: hash } }],
@@ -150,7 +150,7 @@ fn statement(
             case: collected.case,
             supersedes: order.supersedes,
             software: Software { name: "whereas".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
-            profile: SignedProfile::new(profile.to_json()),
+            profile: SignedProfile::new(serde_json::to_value(profile).map_err(|e| ReportError::Damaged(e.to_string()))?),
             catalogues,
             entries: entries.map(|(e, leaf)| PayloadEntry { leaf: leaf.clone(), digests: e.digests.clone() }).collect(),
             judgement: judgement.clone(),
@@ -227,8 +227,14 @@ pub fn file(ledger: &Ledger, row: &ReportRow) -> Result<ReportFile, ReportError>
         envelope,
         disclosures,
         evidence: Evidence { checkpoint: note, entries: evidence, consistency: Vec::new() },
-        catalogues: judge::builtin_catalogues().iter().map(|(lang, text)| ((*lang).to_owned(), (*text).to_owned())).collect(),
+        catalogues: catalogues()?,
     })
+}
+
+/// The message catalogues' texts: they travel in the file.
+fn catalogues() -> Result<BTreeMap<String, String>, ReportError> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|e| ReportError::Damaged(e.to_string()));
+    judge::catalogue::builtin().into_iter().map(|(lang, bytes)| Ok((lang.to_owned(), text(bytes)?))).collect()
 }
 
 /// The digests of an entry that may be shown: not withheld themselves, nor beneath something withheld.
