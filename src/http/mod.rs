@@ -119,8 +119,9 @@ impl Server {
                 ("time".to_owned(), json!(pending.change.time.to_string())),
             ]);
             fact.extend(pending.change.by.map(|by| ("by".to_owned(), json!(by.to_hex()))));
-            let recorded = ledger.append_own("principal.changed", fact).await.map_err(|e| e.to_string());
-            // A crash between the two repeats the entry; its `change` id tells that it is the same one.
+            let id = pending.change.id.to_hex();
+            // A crash between the two repeats only the second: the entry's identity is the change's.
+            let recorded = ledger.append_own_once("principal.changed", fact, &id).await.map_err(|e| e.to_string());
             let marked = recorded.and_then(|_| self.access.mark_recorded(pending.change.id, name).map_err(|e| e.to_string()));
             if let Err(e) = marked {
                 tracing::error!(component = "http", error = e, retryable = true, "a change of access is not recorded yet");

@@ -79,6 +79,15 @@ pub struct Keyring {
     pub slots: Slots,
 }
 
+/// Signing keys that a new ledger is to use instead of fresh ones.
+#[derive(Default)]
+pub struct GivenKeys {
+    /// For checkpoints.
+    pub checkpoint: Option<ed25519_dalek::SigningKey>,
+    /// For reports.
+    pub report: Option<ed25519_dalek::SigningKey>,
+}
+
 /// Name of the report key, made from the origin: a key of its own for a purpose of its own.
 #[must_use]
 pub fn report_key_name(origin: &str) -> String {
@@ -90,10 +99,16 @@ impl Keyring {
     ///
     /// # Errors
     /// When files exist already or cannot be written.
-    pub fn create(dir: &Path, origin: &str) -> Result<Self, KeyringError> {
+    pub fn create(dir: &Path, origin: &str, given: GivenKeys) -> Result<Self, KeyringError> {
         create_private_dir(dir)?;
-        for name in ["checkpoint.pem", "report.pem"] {
-            let key = ed25519_dalek::SigningKey::from_bytes(&random()?);
+        for (name, given) in [
+            ("checkpoint.pem", given.checkpoint),
+            ("report.pem", given.report),
+        ] {
+            let key = match given {
+                Some(key) => key,
+                None => ed25519_dalek::SigningKey::from_bytes(&random()?),
+            };
             write_new_private(
                 &dir.join(name),
                 signing_key_to_pem(&key, &dir.join(name))?.as_bytes(),

@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
 use crate::event::Event;
-use crate::keyring::{Keyring, KeyringError, OpenContentError, random};
+use crate::keyring::{GivenKeys, Keyring, KeyringError, OpenContentError, random};
 use crate::ledger::checkpoint::{Checkpoint, is_origin};
 use crate::ledger::receipt::Receipt;
 use crate::ledger::{Hash, Id16, Leaf, Timestamp, disclosure, tree};
@@ -338,6 +338,21 @@ impl Ledger {
         clock: Arc<dyn Clock>,
         replaces: Option<&Replaces>,
     ) -> Result<(), OpenError> {
+        Self::create_with(paths, name, origin, clock, replaces, GivenKeys::default())
+    }
+
+    /// As [`Ledger::create`], with signing keys that exist already.
+    ///
+    /// # Errors
+    /// As [`Ledger::create`].
+    pub fn create_with(
+        paths: &LedgerPaths,
+        name: &str,
+        origin: &str,
+        clock: Arc<dyn Clock>,
+        replaces: Option<&Replaces>,
+        given: GivenKeys,
+    ) -> Result<(), OpenError> {
         if !is_ledger_name(name) {
             return Err(OpenError::Name(format!(
                 "`{name}` cannot name a ledger: use 1 to 64 lower-case letters, digits, - and _, starting with a letter or digit"
@@ -369,7 +384,9 @@ impl Ledger {
         fs::create_dir_all(&paths.ledger)
             .map_err(OpenError::io("cannot make the folder", &paths.ledger))?;
         let lock = lock(&paths.ledger)?;
-        let keyring = Arc::new(Keyring::create(&paths.keyring, origin)?);
+        let origin_file = paths.ledger.join("origin");
+        fs::write(&origin_file, format!("{origin}\n")).map_err(OpenError::io("cannot write", &origin_file))?;
+        let keyring = Arc::new(Keyring::create(&paths.keyring, origin, given)?);
         let store = Arc::new(SqliteStore::open(&paths.database(), true)?);
         let guard = Guard::create(&paths.ledger.join("guard"))?;
         let service = Id16(random()?);
@@ -397,7 +414,7 @@ impl Ledger {
             ),
         ]);
         fact.extend(replaced.map(|r| ("replaces".to_owned(), r)));
-        let entry = prepare_own(&keyring, origin, service, "ledger.created", fact, None)
+        let entry = prepare_own(&keyring, origin, service, "ledger.created", fact, None, None)
             .map_err(|e| OpenError::Name(e.to_string()))?;
         let end = recover::tail(&*store)?;
         let mut writer = Self::writer(
@@ -801,12 +818,45 @@ impl Ledger {
     /// # Errors
     /// See [`AppendError`].
     pub async fn append_own(&self, kind: &str, fact: Map<String, Value>) -> AppendResult<u64> {
-        let entry = prepare_own(&self.keyring, &self.origin, self.service, kind, fact, None)?;
+        let entry = prepare_own(&self.keyring, &self.origin, self.service, kind, fact, None, None)?;
         let size = self.store.head()?.size;
         let done = self
             .commit(vec![entry], NewRows::default(), size, None, None)
             .await?;
         Ok(done.entries[0].0)
+    }
+
+    /// Appends one of the service's own entries unless it was appended before under this id.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    pub async fn append_own_once(
+        &self,
+        kind: &str,
+        fact: Map<String, Value>,
+        id: &str,
+    ) -> AppendResult<u64> {
+        loop {
+            let size = self.store.head()?.size;
+            let eid = self.keyring.id.eid(&self.origin, id);
+            if let Some(seq) = self.store.find_identities(&[eid])?.pop().flatten() {
+                return Ok(seq);
+            }
+            let entry = prepare_own(
+                &self.keyring,
+                &self.origin,
+                self.service,
+                kind,
+                fact.clone(),
+                None,
+                Some(id),
+            )?;
+            match self.commit(vec![entry], NewRows::default(), size, None, None).await {
+                Ok(done) => return Ok(done.entries[0].0),
+                Err(AppendError::Raced) => {}
+                Err(e) => return Err(e),
+            }
+        }
     }
 
     /// Appends `report.issued` to a case that must have exactly `case_len` entries (or to no case), and stores the
@@ -826,8 +876,7 @@ impl Ledger {
             self.service,
             "report.issued",
             fact,
-            case.map(|c| c.0),
-        )?;
+            case.map(|c| c.0), None)?;
         let size = self.store.head()?.size;
         let done = self
             .commit(vec![entry], NewRows::default(), size, case, Some(report))

@@ -234,7 +234,8 @@ pub(super) fn prepare(
     })
 }
 
-/// Prepares one of the service's own entries: source is the origin, the id is random, all it says is public.
+/// Prepares one of the service's own entries: source is the origin, the id is
+/// random unless the entry must not be written twice, all it says is public.
 pub(super) fn prepare_own(
     keyring: &Keyring,
     origin: &str,
@@ -242,8 +243,12 @@ pub(super) fn prepare_own(
     kind: &str,
     fact: Map<String, Value>,
     case: Option<Id16>,
+    id: Option<&str>,
 ) -> Result<Prepared, AppendError> {
-    let id = Id16(random()?).to_hex();
+    let id = match id {
+        Some(id) => id.to_owned(),
+        None => Id16(random()?).to_hex(),
+    };
     Ok(Prepared {
         kind: kind.to_owned(),
         eid: keyring.id.eid(origin, &id),

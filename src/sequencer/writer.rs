@@ -233,8 +233,7 @@ impl Writer {
                     self.service,
                     "clock.stepped",
                     fact,
-                    None,
-                ) {
+                    None, None) {
                     Ok(entry) => Some(entry),
                     Err(e) => return refuse_all(group, || AppendError::Unavailable(e.to_string())),
                 }
