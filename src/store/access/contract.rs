@@ -1,5 +1,11 @@
 //! What every [`AccessStore`] must do, as tests: a backend runs [`all`] with a way to open itself at a place.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 use super::{
     AccessStore, AccessStoreError, ChangeRow, GrantRow, LedgerSet, PrincipalRow, TokenRow, Write,
 };
