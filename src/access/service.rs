@@ -101,18 +101,23 @@ impl Access {
             .map_err(AuthError::Store)?
             .ok_or(AuthError::Unknown)?;
         let Holder { token, principal } = &*holder;
-        if principal.is_revoked(now) {
+        if principal.is_revoked() {
             return Err(AuthError::PrincipalRevoked);
         }
-        if token.revoked.is_some_and(|t| t <= now) {
-            return Err(if token.rotated.is_some() {
+        let rotated = token.rotated.is_some();
+        if token.revoked.is_some() {
+            return Err(if rotated {
                 AuthError::Rotated
             } else {
                 AuthError::Revoked
             });
         }
         if token.expires.is_some_and(|t| t <= now) {
-            return Err(AuthError::Expired);
+            return Err(if rotated {
+                AuthError::Rotated
+            } else {
+                AuthError::Expired
+            });
         }
         let grants = principal
             .grants
@@ -262,7 +267,7 @@ impl Access {
     ) -> Result<(), AccessError> {
         self.change(|| {
             let principal = self.managed(by, id, now)?;
-            if principal.is_revoked(now) {
+            if principal.is_revoked() {
                 return Ok(Plan::nothing(()));
             }
             let change = self.note(by, ChangeKind::PrincipalRevoked, &principal, now)?;
@@ -291,7 +296,7 @@ impl Access {
                 return Err(AccessError::OwnAccess);
             }
             check_grant(by, grant, now)?;
-            if holder.is_revoked(now) {
+            if holder.is_revoked() {
                 return Err(AccessError::PrincipalRevoked);
             }
             let held = holder
@@ -413,9 +418,11 @@ impl Access {
                 return Err(AccessError::TokenEnded);
             }
             let mut plan = self.plan_token(by, ChangeKind::TokenRotated, &holder, expires, now)?;
+            // The grace period does not outlive the token.
+            let ends = old.expires.map_or(ends, |t| t.min(ends));
             plan.writes.push(Write::RotateToken {
                 id: token,
-                ends,
+                grace_ends: (now < ends).then_some(ends),
                 at: now,
                 by: plan.answer.id(),
             });
@@ -616,7 +623,7 @@ impl Access {
                     && grant.holds(now)
                     && (!of_all || grant.scope.ledgers == Ledgers::All)
             });
-            if administers && !principal.is_revoked(now) {
+            if administers && !principal.is_revoked() {
                 return Ok(Some(principal));
             }
         }
@@ -657,7 +664,7 @@ impl Access {
         expires: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Plan<NewToken>, AccessError> {
-        if holder.is_revoked(now) {
+        if holder.is_revoked() {
             return Err(AccessError::PrincipalRevoked);
         }
         let mut secret = Zeroizing::new([0; 32]);
@@ -806,5 +813,5 @@ fn check_expiry(expires: Option<Timestamp>, now: Timestamp) -> Result<(), Access
 }
 
 fn has_ended(token: &TokenRow, now: Timestamp) -> bool {
-    token.revoked.is_some_and(|t| t <= now) || token.expires.is_some_and(|t| t <= now)
+    token.revoked.is_some() || token.expires.is_some_and(|t| t <= now)
 }

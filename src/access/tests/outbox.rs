@@ -14,7 +14,8 @@ fn kinds(access: &Access, ledger: &str) -> Vec<&'static str> {
 
 #[test]
 fn every_change_leaves_one_record_and_repeating_it_none() {
-    let access = Place::new().open();
+    let place = Place::new();
+    let access = place.open();
     let admin = access
         .authenticate(access.bootstrap(at(1)).unwrap().unwrap().expose(), at(1))
         .unwrap();
@@ -77,7 +78,8 @@ fn every_change_leaves_one_record_and_repeating_it_none() {
 
 #[test]
 fn what_fails_leaves_no_record() {
-    let access = Place::new().open();
+    let place = Place::new();
+    let access = place.open();
     let (id, token) = enrol(&access, &[grant(Role::Auditor, &["a"])], 1);
     let before = kinds(&access, "a");
     let unknown = Id16([0; 16]);
@@ -146,7 +148,8 @@ fn who_is_overtaken_decides_anew_and_records_once() {
 
 #[test]
 fn a_ledger_hears_of_those_who_reach_it_and_of_nothing_else() {
-    let access = Place::new().open();
+    let place = Place::new();
+    let access = place.open();
     let mut investigator = grant(Role::Investigator, &["a", "b"]);
     investigator.scope.cases = Cases::Only(
         [

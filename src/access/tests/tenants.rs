@@ -4,6 +4,7 @@ use super::*;
 use std::time::Duration;
 
 struct World {
+    _place: Place,
     access: Access,
     admin_a: Caller,
     auditor_a: Id16,
@@ -12,7 +13,8 @@ struct World {
 }
 
 fn world() -> World {
-    let access = Place::new().open();
+    let place = Place::new();
+    let access = place.open();
     World {
         admin_a: caller(&access, &[grant(Role::Administrator, &["a"])], 1),
         auditor_a: enrol(&access, &[grant(Role::Auditor, &["a"])], 1).0,
@@ -27,6 +29,7 @@ fn world() -> World {
         )
         .0,
         access,
+        _place: place,
     }
 }
 

@@ -149,7 +149,7 @@ fn rotation_ends_the_old_token_at_once_or_later() {
     let ids: Vec<_> = known.iter().map(|t| t.id).collect();
     assert_eq!(ids, [old.id(), new.id(), newest.id()]);
     assert_eq!(
-        (known[0].rotated, known[0].revoked, known[0].replaced_by),
+        (known[0].rotated, known[0].expires, known[0].replaced_by),
         (Some(at(100)), Some(at(160)), Some(new.id()))
     );
 
@@ -164,7 +164,8 @@ fn rotation_ends_the_old_token_at_once_or_later() {
 
 #[test]
 fn a_grace_period_does_not_outlive_the_token() {
-    let access = Place::new().open();
+    let place = Place::new();
+    let access = place.open();
     let (id, _) = enrol(&access, &[grant(Role::Auditor, &["a"])], 1);
     let old = access
         .mint_token(Actor::Machine, id, Some(at(50)), at(2))
@@ -182,7 +183,62 @@ fn a_grace_period_does_not_outlive_the_token() {
     assert!(access.authenticate(old.expose(), at(49)).is_ok());
     assert_eq!(
         access.authenticate(old.expose(), at(50)),
-        Err(AuthError::Expired)
+        Err(AuthError::Rotated)
+    );
+}
+
+#[test]
+fn a_clock_set_back_brings_nothing_back() {
+    let place = Place::new();
+    let access = place.open();
+    let (id, token) = enrol(&access, &[grant(Role::Auditor, &["a"])], 100);
+    let revoked = access
+        .mint_token(Actor::Machine, id, None, at(100))
+        .unwrap();
+    access
+        .revoke_token(Actor::Machine, id, revoked.id(), at(101))
+        .unwrap();
+    assert_eq!(
+        access.authenticate(revoked.expose(), at(50)),
+        Err(AuthError::Revoked)
+    );
+    let rotated = access
+        .mint_token(Actor::Machine, id, None, at(100))
+        .unwrap();
+    access
+        .rotate_token(
+            Actor::Machine,
+            id,
+            rotated.id(),
+            None,
+            Duration::ZERO,
+            at(101),
+        )
+        .unwrap();
+    assert_eq!(
+        access.authenticate(rotated.expose(), at(50)),
+        Err(AuthError::Rotated)
+    );
+    let held = access.principal(Actor::Machine, id).unwrap().grants[0].id;
+    assert!(
+        access
+            .authenticate(token.expose(), at(50))
+            .unwrap()
+            .sees_ledger("a")
+    );
+    access.end_grant(Actor::Machine, id, held, at(101)).unwrap();
+    assert!(
+        !access
+            .authenticate(token.expose(), at(50))
+            .unwrap()
+            .sees_ledger("a")
+    );
+    access
+        .revoke_principal(Actor::Machine, id, at(102))
+        .unwrap();
+    assert_eq!(
+        access.authenticate(token.expose(), at(50)),
+        Err(AuthError::PrincipalRevoked)
     );
 }
 
@@ -262,7 +318,8 @@ fn known_tokens_are_remembered_until_something_changes() {
 
 #[test]
 fn time_ends_what_is_remembered_too() {
-    let access = Place::new().open();
+    let place = Place::new();
+    let access = place.open();
     let mut ending = grant(Role::Auditor, &["b"]);
     ending.expires = Some(at(10));
     let (id, _) = enrol(&access, &[grant(Role::Auditor, &["a"]), ending], 1);
@@ -322,7 +379,8 @@ fn the_first_start_makes_one_administrator() {
 
 #[test]
 fn a_lost_administrator_comes_back() {
-    let access = Place::new().open();
+    let place = Place::new();
+    let access = place.open();
     let made = access.recover_administrator(at(1)).unwrap();
     assert!(access.bootstrap(at(1)).unwrap().is_none());
     let again = access.recover_administrator(at(2)).unwrap();
