@@ -148,7 +148,6 @@ impl From<TokenRow> for TokenInfo {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
