@@ -34,10 +34,11 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Whether it holds at `now`. A grant that no longer holds never holds again.
+    /// Whether it holds at `now`. One that was ended does not, even
+    /// when the clock was set back since.
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {
-        self.expires.is_none_or(|t| now < t) && self.ended.is_none_or(|t| now < t)
+        self.ended.is_none() && self.expires.is_none_or(|t| now < t)
     }
 
     /// Whether it reaches this ledger. A role that is about cases reaches a ledger only if its grant lists a case there.
@@ -135,10 +136,10 @@ impl Principal {
         }
     }
 
-    /// Whether it has ended at `now`.
+    /// Whether it has ended, whatever the clock says now.
     #[must_use]
-    pub fn is_revoked(&self, now: Timestamp) -> bool {
-        self.revoked.is_some_and(|t| t <= now)
+    pub fn is_revoked(&self) -> bool {
+        self.revoked.is_some()
     }
 
     /// Every ledger that it reaches or ever reached.

@@ -203,6 +203,7 @@ impl FromStr for Role {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use std::fmt::Write;

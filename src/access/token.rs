@@ -115,11 +115,11 @@ pub struct TokenInfo {
     #[serde(with = "text::time")]
     #[schema(value_type = String, format = DateTime)]
     pub created: Timestamp,
-    /// Until when it counts.
+    /// Until when it counts; a rotation with a grace period brings it forward.
     #[serde(with = "text::time_opt", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires: Option<Timestamp>,
-    /// From when it is refused, because someone revoked or rotated it; may lie ahead during a grace period.
+    /// When someone revoked it, or rotated it without a grace period; refused ever since.
     #[serde(with = "text::time_opt", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub revoked: Option<Timestamp>,

@@ -27,7 +27,7 @@ pub struct PrincipalRow {
     pub name: String,
     /// When it was created.
     pub created: Timestamp,
-    /// From when none of its tokens counts.
+    /// When someone revoked it. None of its tokens counts any more, whatever a clock says.
     pub revoked: Option<Timestamp>,
 }
 
@@ -46,7 +46,7 @@ pub struct GrantRow {
     pub created: Timestamp,
     /// From when it no longer counts, as given at the start.
     pub expires: Option<Timestamp>,
-    /// From when it no longer counts, because someone ended it.
+    /// When someone ended it. It counts no more, whatever a clock says.
     pub ended: Option<Timestamp>,
 }
 
@@ -61,9 +61,9 @@ pub struct TokenRow {
     pub digest: Hash,
     /// When it was minted.
     pub created: Timestamp,
-    /// From when it no longer counts, as given at the start.
+    /// From when it no longer counts: as given at the start, or earlier, the end of its rotation's grace period.
     pub expires: Option<Timestamp>,
-    /// From when it no longer counts, because someone revoked or rotated it; may lie ahead during a grace period.
+    /// When someone revoked it, or rotated it without grace. It counts no more, whatever a clock says.
     pub revoked: Option<Timestamp>,
     /// When it was rotated.
     pub rotated: Option<Timestamp>,
@@ -76,37 +76,37 @@ pub struct TokenRow {
 pub enum Write {
     /// Adds a principal; its id must be new.
     AddPrincipal(PrincipalRow),
-    /// Sets when a principal ends.
+    /// Ends a principal for ever.
     RevokePrincipal {
         /// Which.
         id: Id16,
-        /// From when.
+        /// When.
         at: Timestamp,
     },
     /// Adds a grant to an existing principal.
     AddGrant(GrantRow),
-    /// Sets when a grant ends.
+    /// Ends a grant for ever.
     EndGrant {
         /// Which.
         id: Id16,
-        /// From when.
+        /// When.
         at: Timestamp,
     },
     /// Adds a token to an existing principal; its digest must be new.
     AddToken(TokenRow),
-    /// Sets when a token ends.
+    /// Ends a token for ever.
     RevokeToken {
         /// Which.
         id: Id16,
-        /// From when.
+        /// When.
         at: Timestamp,
     },
-    /// Sets when a token ends, when it was rotated, and what took its place.
+    /// Sets when a token was rotated and what took its place, and ends it.
     RotateToken {
         /// Which.
         id: Id16,
-        /// From when it is refused.
-        ends: Timestamp,
+        /// Until when it still counts, which replaces its `expires`; `None` revokes it.
+        grace_ends: Option<Timestamp>,
         /// When it was rotated.
         at: Timestamp,
         /// Its successor, present when the transaction ends.

@@ -1,5 +1,11 @@
 //! What every [`AccessStore`] must do, as tests: a backend runs [`all`] with a way to open itself at a place.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 use super::{
     AccessStore, AccessStoreError, ChangeRow, GrantRow, LedgerSet, PrincipalRow, TokenRow, Write,
 };
@@ -102,7 +108,7 @@ fn rows_come_back_as_they_went_in(store: &Store) {
         }),
         Write::RotateToken {
             id: id(21),
-            ends: at(70),
+            grace_ends: Some(at(70)),
             at: at(60),
             by: id(22),
         },
@@ -127,7 +133,7 @@ fn rows_come_back_as_they_went_in(store: &Store) {
     };
     let grants = vec![ended, grant(12, 1, "producer")];
     let old = TokenRow {
-        revoked: Some(at(70)),
+        expires: Some(at(70)),
         rotated: Some(at(60)),
         replaced_by: Some(id(22)),
         ..token(21, 1)
@@ -214,7 +220,7 @@ fn a_change_is_all_or_nothing(store: &Store) {
             "successor that never comes",
             with(Write::RotateToken {
                 id: id(21),
-                ends: at(1),
+                grace_ends: None,
                 at: at(1),
                 by: id(77),
             }),

@@ -356,17 +356,27 @@ fn apply_one(c: &mut SqliteConnection, write: &Write) -> Result<(), AccessStoreE
             "token",
             *id,
         ),
-        Write::RotateToken { id, ends, at, by } => (
-            diesel::update(token::table.find(&id.0[..]))
-                .set((
-                    token::revoked.eq(ends.micros()),
-                    token::rotated.eq(at.micros()),
-                    token::replaced_by.eq(by.0.to_vec()),
-                ))
-                .execute(c)?,
-            "token",
-            *id,
-        ),
+        Write::RotateToken {
+            id,
+            grace_ends,
+            at,
+            by,
+        } => {
+            let row = diesel::update(token::table.find(&id.0[..]));
+            let rotated = (
+                token::rotated.eq(at.micros()),
+                token::replaced_by.eq(by.0.to_vec()),
+            );
+            let touched = match grace_ends {
+                Some(ends) => row
+                    .set((rotated, token::expires.eq(ends.micros())))
+                    .execute(c)?,
+                None => row
+                    .set((rotated, token::revoked.eq(at.micros())))
+                    .execute(c)?,
+            };
+            (touched, "token", *id)
+        }
     };
     if touched == 1 {
         Ok(())

@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use super::pool::MIGRATIONS;
 use super::*;
 use crate::store::access::contract;
