@@ -182,7 +182,7 @@ pub(super) fn principal(config: &Config, command: PrincipalCommand) -> Outcome {
                 let page = access.principals(Actor::Machine, after, 500)?;
                 for p in page.items {
                     let roles: Vec<&str> = p.grants.iter().filter(|g| g.holds(now())).map(|g| g.role.name()).collect();
-                    let state = if p.is_revoked(now()) { "revoked" } else { "" };
+                    let state = if p.is_revoked() { "revoked" } else { "" };
                     say(format!("{}\t{}\t{}\t{state}", p.id, p.name, roles.join(",")).trim_end())?;
                 }
                 after = page.next;
