@@ -1,0 +1,54 @@
+//! The corpus, judged directly.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::judge::Family;
+
+#[test]
+fn the_base_is_without_fault() {
+    let events = base();
+    let entries = entries(&events);
+    let judgement = judge_entries(&entries);
+    assert_eq!(codes(&judgement), Vec::<&str>::new(), "{}", told(&entries, &judgement));
+    assert_eq!((judgement.elements, judgement.controls), (Judged::Good, Judged::Good));
+    assert_eq!(judgement.profile_rule, Some(2));
+}
+
+#[test]
+fn each_fixture_tells_its_defect_and_no_fixture_cries_wolf() {
+    let mut wrong = Vec::new();
+    for fixture in corpus::load_all(&corpus_dir()) {
+        let with = judge_events(&fixture.with);
+        let without = judge_events(&fixture.without);
+        if !codes(&with).contains(&fixture.code.as_str()) {
+            wrong.push(format!("{}: with {:?}", fixture.code, codes(&with)));
+        }
+        if !codes(&without).is_empty() {
+            wrong.push(format!("{}: without {:?}", fixture.code, codes(&without)));
+        }
+        let bad = match code_info(&fixture.code).unwrap().family {
+            Family::Elements => with.elements,
+            _ => with.controls,
+        };
+        if bad != Judged::Bad {
+            wrong.push(format!("{}: verdict {bad:?}", fixture.code));
+        }
+        assert_eq!(fixture.differences, 1, "{}: {}", fixture.code, fixture.why);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn there_is_a_fixture_for_every_code_that_can_be_posted() {
+    let have: BTreeSet<String> = corpus::load_all(&corpus_dir()).into_iter().map(|fixture| fixture.code).collect();
+    let want = CODES.iter().filter(|info| info.family != Family::Content).map(|info| info.code.to_owned()).collect();
+    assert_eq!(have, want);
+}
+
+#[test]
+fn renaming_keeps_what_belongs_together_together() {
+    let events = corpus::renamed(&base(), "-x1");
+    assert_eq!(codes(&judge_events(&events)), Vec::<&str>::new());
+    assert_eq!(events[0]["case_id"], "C-2041-x1");
+}
