@@ -61,7 +61,7 @@ pub(super) fn log(filter: Option<&str>) {
     let _ = lines.try_init();
 }
 
-async fn stop_signal() -> Result<(), Failure> {
+pub(super) async fn stop_signal() -> Result<(), Failure> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         done = tokio::signal::ctrl_c() => done?,
