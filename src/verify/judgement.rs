@@ -212,7 +212,7 @@ pub fn catalogues(file: &ReportFile, predicate: &Predicate, log: &mut Log) {
             log.add(Code::CatalogueForm, place, text);
             continue;
         };
-        if let Some(absent) = needed.iter().find(|t| !templates.contains_key(*t)) {
+        if let Some(absent) = needed.iter().find(|t| !has_template(&templates, t)) {
             let text = format!(
                 "The message catalogue `{language}` has no text for `{absent}`, so a sentence of the report cannot be told."
             );
@@ -296,4 +296,10 @@ pub fn difference(stated: &Judgement, shown: &Judgement) -> Option<String> {
         "{} is not what the entries show",
         part.unwrap_or("the judgement")
     ))
+}
+
+/// A template stands under its id, or under `<id>#one` and `<id>#other` where it depends on a count.
+fn has_template(templates: &BTreeMap<String, String>, id: &str) -> bool {
+    templates.contains_key(id)
+        || ["one", "other"].iter().all(|form| templates.contains_key(&format!("{id}#{form}")))
 }
