@@ -5,8 +5,12 @@
 //! guard knows it, and nothing that failed is acknowledged at all.
 
 mod clock;
+mod conflicts;
+mod create;
+mod errors;
 mod guard;
 mod prepare;
+mod proofs;
 mod recover;
 mod writer;
 
@@ -17,20 +21,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use crate::event::Event;
-use crate::keyring::{GivenKeys, Keyring, KeyringError, OpenContentError, random};
-use crate::ledger::checkpoint::{Checkpoint, is_origin};
+use crate::keyring::Keyring;
 use crate::ledger::receipt::Receipt;
-use crate::ledger::{Hash, Id16, Leaf, Timestamp, disclosure, tree};
+use crate::ledger::{Hash, Id16, Leaf, disclosure};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{LedgerReader, NewReport, StoreError, StoredEntry};
 
 pub use clock::{Clock, SystemClock};
+use conflicts::Conflicts;
+pub use create::{Replaces, is_ledger_name};
+use errors::AppendResult;
+pub use errors::{AppendError, OpenError};
 pub use guard::{Guard, GuardError};
 use prepare::{Books, NewRows, Prepared, prepare, prepare_own};
 use writer::{Batch, Committed, Job, Recent, Writer};
@@ -71,179 +77,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { queue: 1_024 }
-    }
-}
-
-/// Why a ledger does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// See [`StoreError`].
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// See [`KeyringError`].
-    #[error(transparent)]
-    Keyring(#[from] KeyringError),
-    /// See [`GuardError`].
-    #[error(transparent)]
-    Guard(#[from] GuardError),
-    /// The file system said no.
-    #[error("{what} {path}: {source}")]
-    Io {
-        /// What was tried.
-        what: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The name or origin is not possible.
-    #[error("{0}")]
-    Name(String),
-    /// Another process has it.
-    #[error(
-        "another process is serving the ledger in {0}; stop it first (two writers would fork the ledger)"
-    )]
-    Locked(PathBuf),
-    /// Creation was cut short.
-    #[error(
-        "the ledger was never finished being created; remove its two folders and create it again"
-    )]
-    Unfinished,
-    /// The configuration names another origin.
-    #[error(
-        "the ledger's origin is `{stored}`, but `{configured}` is configured; an origin never changes, so correct the configuration"
-    )]
-    Origin {
-        /// What entry 0 says.
-        stored: String,
-        /// What the configuration says.
-        configured: String,
-    },
-    /// The keyring is another ledger's.
-    #[error(
-        "the keyring's {file} is not the key that the ledger's first entry names; restore the right keyring"
-    )]
-    WrongKey {
-        /// Which file.
-        file: &'static str,
-    },
-    /// The guard file holds nothing.
-    #[error(
-        "the ledger has {size} entries but its guard file is empty: the guard file was replaced; restore it, or compare the ledger with an anchor first"
-    )]
-    GuardEmpty {
-        /// Entries in the database.
-        size: u64,
-    },
-    /// The guard file is another ledger's.
-    #[error(
-        "the guard file does not hold a checkpoint of this ledger ({0}); restore the right one"
-    )]
-    GuardForeign(String),
-    /// The database is older than the guard.
-    #[error(
-        "the database holds {size} entries, but the guard file saw {guarded}: the database is older than it was (a backup was restored, or entries were cut off). \
-         It does not resume: bring back the lost entries byte for byte, or create a new ledger with --replaces, whose first entry names this one and what was lost"
-    )]
-    BehindGuard {
-        /// Entries in the database.
-        size: u64,
-        /// Entries that the guard saw.
-        guarded: u64,
-    },
-    /// The database tells another story than the guard.
-    #[error(
-        "the database and the guard file disagree about the first {size} entries: the past was rewritten. It does not resume; keep both files as evidence"
-    )]
-    Forked {
-        /// Size at which they disagree.
-        size: u64,
-    },
-    /// The keyring lost secrets.
-    #[error(
-        "{count} slots that content is sealed under are not in the keyring, and no erasure explains it; restore the newest backup of the keyring"
-    )]
-    SlotsAbsent {
-        /// How many.
-        count: u64,
-    },
-}
-
-impl OpenError {
-    fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Io {
-            what,
-            path: path.to_owned(),
-            source,
-        }
-    }
-}
-
-/// Why events were not appended. None of the batch was.
-#[derive(Debug, thiserror::Error)]
-pub enum AppendError {
-    /// The queue is full.
-    #[error("the ledger is busy; try again")]
-    Busy,
-    /// Storage cannot take it now. Its fate is known: nothing was written, or nobody was told.
-    #[error("the ledger cannot write now: {0}")]
-    Unavailable(String),
-    /// The service is stopping.
-    #[error("the service is stopping")]
-    Closed,
-    /// The clock is far behind the ledger.
-    #[error(
-        "the machine's clock ({now}) is far behind the ledger ({last}); writes stop until the clock is right or an administrator confirms it"
-    )]
-    ClockBehind {
-        /// What the clock says.
-        now: Timestamp,
-        /// What the ledger recorded last.
-        last: Timestamp,
-    },
-    /// Other content stands under the same identity.
-    #[error("event {index} of the request has the identity of entry {seq}, with other content")]
-    Conflict {
-        /// Place in the request.
-        index: usize,
-        /// The entry that stands.
-        seq: u64,
-        /// Its content was erased, so sameness cannot be decided.
-        erased: bool,
-    },
-    /// Two events of one request have the same identity and other content.
-    #[error("events {first} and {second} of the request have the same identity and other content")]
-    ConflictWithin {
-        /// Place of the first.
-        first: usize,
-        /// Place of the second.
-        second: usize,
-    },
-    /// A case moved on while a report on it was made.
-    #[error("the case got new entries meanwhile")]
-    CaseMoved,
-    /// Somebody posted the same identity at the same moment. Never leaves this room.
-    #[error("the same event was posted at the same moment")]
-    Raced,
-    /// A case's secret is gone although nothing erased it.
-    #[error("the secret that the case's content is sealed under is not in the keyring")]
-    SlotGone,
-    /// See [`StoreError`].
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// See [`KeyringError`].
-    #[error(transparent)]
-    Keyring(#[from] KeyringError),
-    /// Stored content does not open.
-    #[error(transparent)]
-    Content(#[from] OpenContentError),
-}
-
-type AppendResult<T> = Result<T, AppendError>;
-
-impl AppendError {
-    fn from_store(e: &StoreError) -> Self {
-        Self::Unavailable(e.to_string())
     }
 }
 
@@ -292,164 +125,7 @@ impl std::fmt::Debug for Ledger {
     }
 }
 
-/// Conflicting posts that wait to be recorded: one entry a minute at most.
-#[derive(Debug, Default)]
-struct Conflicts {
-    last: Option<Instant>,
-    count: u64,
-    seqs: Vec<u64>,
-}
-
-const CONFLICTS_EVERY: Duration = Duration::from_secs(60);
-/// Of how many conflicts one entry names the positions.
-const CONFLICTS_NAMED: usize = 32;
-
-/// Whether a text can name a ledger within a server: it stands in paths and in origins.
-#[must_use]
-pub fn is_ledger_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
-        && name
-            .bytes()
-            .next()
-            .is_some_and(|b| b.is_ascii_alphanumeric())
-}
-
-/// What stands behind a new ledger that replaces one that cannot resume.
-#[derive(Debug, Clone)]
-pub struct Replaces {
-    /// The old ledger's newest known checkpoint, as a signed note.
-    pub checkpoint: String,
-    /// How many of its entries are lost, and other words for the record.
-    pub lost: u64,
-}
-
 impl Ledger {
-    /// Makes a new ledger: folders, keys, database, guard file, and entry 0.
-    ///
-    /// # Errors
-    /// When the name or origin is not possible, something is there already, or cannot be written.
-    pub fn create(
-        paths: &LedgerPaths,
-        name: &str,
-        origin: &str,
-        clock: Arc<dyn Clock>,
-        replaces: Option<&Replaces>,
-    ) -> Result<(), OpenError> {
-        Self::create_with(paths, name, origin, clock, replaces, GivenKeys::default())
-    }
-
-    /// As [`Ledger::create`], with signing keys that exist already.
-    ///
-    /// # Errors
-    /// As [`Ledger::create`].
-    pub fn create_with(
-        paths: &LedgerPaths,
-        name: &str,
-        origin: &str,
-        clock: Arc<dyn Clock>,
-        replaces: Option<&Replaces>,
-        given: GivenKeys,
-    ) -> Result<(), OpenError> {
-        if !is_ledger_name(name) {
-            return Err(OpenError::Name(format!(
-                "`{name}` cannot name a ledger: use 1 to 64 lower-case letters, digits, - and _, starting with a letter or digit"
-            )));
-        }
-        if !is_origin(origin) {
-            return Err(OpenError::Name(format!(
-                "`{origin}` cannot be an origin: use a host-like name and path without spaces or plus signs, such as ledger.example/{name}"
-            )));
-        }
-        if paths.ledger.exists() || paths.keyring.exists() {
-            return Err(OpenError::Name(format!(
-                "there is a ledger `{name}` (or a part of one) already in {} or {}",
-                paths.ledger.display(),
-                paths.keyring.display()
-            )));
-        }
-        let replaced = match replaces {
-            Some(r) => {
-                let (old, _) = Checkpoint::parse_unverified(&r.checkpoint).map_err(|e| {
-                    OpenError::Name(format!("the checkpoint of the ledger to be replaced: {e}"))
-                })?;
-                Some(
-                    json!({ "origin": old.origin, "size": old.size, "root": old.root.to_b64(), "lost": r.lost }),
-                )
-            }
-            None => None,
-        };
-        fs::create_dir_all(&paths.ledger)
-            .map_err(OpenError::io("cannot make the folder", &paths.ledger))?;
-        let lock = lock(&paths.ledger)?;
-        let origin_file = paths.ledger.join("origin");
-        fs::write(&origin_file, format!("{origin}\n")).map_err(OpenError::io("cannot write", &origin_file))?;
-        let keyring = Arc::new(Keyring::create(&paths.keyring, origin, given)?);
-        let store = Arc::new(SqliteStore::open(&paths.database(), true)?);
-        let guard = Guard::create(&paths.ledger.join("guard"))?;
-        let service = Id16(random()?);
-        let mut fact = Map::from_iter([
-            ("spec".to_owned(), json!(1)),
-            (
-                "vocabulary".to_owned(),
-                json!(crate::event::types::VOCABULARY_VERSION),
-            ),
-            (
-                "software".to_owned(),
-                json!(concat!("whereas ", env!("CARGO_PKG_VERSION"))),
-            ),
-            (
-                "checkpoint_key".to_owned(),
-                json!(keyring.checkpoint.vkey().to_string()),
-            ),
-            (
-                "report_key".to_owned(),
-                json!(keyring.report.vkey().to_string()),
-            ),
-            (
-                "id_key_check".to_owned(),
-                json!(keyring.id.check().to_b64url()),
-            ),
-        ]);
-        fact.extend(replaced.map(|r| ("replaces".to_owned(), r)));
-        let entry = prepare_own(&keyring, origin, service, "ledger.created", fact, None, None)
-            .map_err(|e| OpenError::Name(e.to_string()))?;
-        let end = recover::tail(&*store)?;
-        let mut writer = Self::writer(
-            origin,
-            service,
-            &keyring,
-            &store,
-            &Arc::new(Books::default()),
-            guard,
-            &Arc::new(AtomicU64::new(0)),
-            clock,
-            end,
-            Vec::new(),
-        )?;
-        let (reply, mut answer) = oneshot::channel();
-        let rows = NewRows::default();
-        writer.commit(vec![Box::new(Batch {
-            entries: vec![entry],
-            rows,
-            looked_up_at: 0,
-            case_must_have: None,
-            report: None,
-            reply,
-        })]);
-        writer.finish();
-        drop(lock);
-        match answer.try_recv() {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(e)) => Err(OpenError::Name(format!(
-                "the first entry could not be written: {e}"
-            ))),
-            Err(_) => Err(OpenError::Unfinished),
-        }
-    }
-
     #[expect(
         clippy::too_many_arguments,
         reason = "all that a writer consists of, named once"
@@ -721,98 +397,6 @@ impl Ledger {
         })
     }
 
-    /// What an entry disclosed (base64url); `None` when it has no content any more.
-    ///
-    /// # Errors
-    /// When storage or keyring fail, or the content was altered.
-    pub fn disclosures(&self, entry: &StoredEntry) -> AppendResult<Option<Vec<String>>> {
-        let Some((slot, blob)) = &entry.sealed else {
-            return Ok(None);
-        };
-        let sealed = self.keyring.open_content(&decode(entry)?, slot.0, blob)?;
-        Ok(sealed.map(|s| s.texts.iter().map(|t| disclosure::encode(t)).collect()))
-    }
-
-    /// The receipt of an entry: always the same bytes.
-    ///
-    /// # Errors
-    /// When storage fails. `None` when there is no such entry, or none that the guard knows.
-    pub fn receipt(&self, seq: u64) -> AppendResult<Option<Receipt>> {
-        if seq >= self.size() {
-            return Ok(None);
-        }
-        self.store
-            .entry(seq)?
-            .map(|e| self.receipt_of(e))
-            .transpose()
-    }
-
-    fn receipt_of(&self, entry: StoredEntry) -> AppendResult<Receipt> {
-        let seq = entry.seq;
-        let commit = self
-            .store
-            .commitment_at_least(seq + 1)?
-            .ok_or_else(|| StoreError::Damaged(format!("no commitment covers entry {seq}")))?;
-        let path = self.inclusion(seq, commit.size)?;
-        let checkpoint = match commit.note {
-            Some(note) => note,
-            None => Checkpoint {
-                origin: self.origin.clone(),
-                size: commit.size,
-                root: commit.root,
-            }
-            .sign(&self.keyring.checkpoint),
-        };
-        Ok(Receipt {
-            leaf: entry.leaf,
-            index: seq,
-            path,
-            checkpoint,
-        })
-    }
-
-    /// The inclusion proof of an entry in the tree of `size` leaves.
-    ///
-    /// # Errors
-    /// When storage fails or lacks a node.
-    pub fn inclusion(&self, seq: u64, size: u64) -> Result<Vec<Hash>, StoreError> {
-        let nodes = recover::fetch(self.reader(), |w| tree::inclusion(w, seq, size))?;
-        tree::inclusion(&nodes, seq, size)
-            .map_err(|id| StoreError::Damaged(format!("a node is absent: {id:?}")))
-    }
-
-    /// The consistency proof between two sizes.
-    ///
-    /// # Errors
-    /// When storage fails or lacks a node.
-    pub fn consistency(&self, first: u64, second: u64) -> Result<Vec<Hash>, StoreError> {
-        let nodes = recover::fetch(self.reader(), |w| tree::consistency(w, first, second))?;
-        tree::consistency(&nodes, first, second)
-            .map_err(|id| StoreError::Damaged(format!("a node is absent: {id:?}")))
-    }
-
-    /// The newest checkpoint that the guard knows.
-    ///
-    /// # Errors
-    /// When storage fails.
-    pub fn checkpoint(&self) -> Result<(Checkpoint, String), StoreError> {
-        let size = self.size();
-        let commit = self
-            .store
-            .commitment_at_least(size)?
-            .filter(|c| c.size == size)
-            .ok_or_else(|| StoreError::Damaged(format!("there is no commitment of size {size}")))?;
-        let checkpoint = Checkpoint {
-            origin: self.origin.clone(),
-            size,
-            root: commit.root,
-        };
-        let note = commit
-            .note
-            .unwrap_or_else(|| checkpoint.sign(&self.keyring.checkpoint));
-        Ok((checkpoint, note))
-    }
-
     /// Appends one of the service's own entries.
     ///
     /// # Errors
@@ -932,57 +516,6 @@ impl Ledger {
         answer.await.map_err(|_| AppendError::Closed)
     }
 
-    /// Counts a conflicting post, and records what has been counted, at most once a minute.
-    async fn note_conflict(&self, conflict: &AppendError) {
-        let due = {
-            let mut c = self
-                .conflicts
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            c.count += 1;
-            if let AppendError::Conflict { seq, .. } = conflict
-                && c.seqs.len() < CONFLICTS_NAMED
-                && !c.seqs.contains(seq)
-            {
-                c.seqs.push(*seq);
-            }
-            let due = c.last.is_none_or(|t| t.elapsed() >= CONFLICTS_EVERY);
-            if due {
-                c.last = Some(Instant::now());
-            }
-            due
-        };
-        if due {
-            self.record_conflicts().await;
-        }
-    }
-
-    async fn record_conflicts(&self) {
-        let (count, seqs) = {
-            let mut c = self
-                .conflicts
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            (std::mem::take(&mut c.count), std::mem::take(&mut c.seqs))
-        };
-        if count == 0 {
-            return;
-        }
-        let fact = Map::from_iter([
-            ("count".to_owned(), json!(count)),
-            ("entries".to_owned(), json!(seqs)),
-        ]);
-        if let Err(e) = self.append_own("post.conflicted", fact).await {
-            tracing::warn!(component = "sequencer", error = %e, count, "conflicting posts could not be recorded yet; they are counted on");
-            let mut c = self
-                .conflicts
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            c.count += count;
-            c.seqs.extend(seqs);
-        }
-    }
-
     /// Takes no more, finishes what was taken, and ends the writer.
     pub async fn close(&self) {
         self.record_conflicts().await;
@@ -1001,15 +534,6 @@ impl Ledger {
                 tracing::error!(component = "sequencer", "the writer ended in disorder");
             }
         }
-    }
-}
-
-impl Writer {
-    /// Writes what still waits for a transaction; used where no thread runs.
-    fn finish(self) {
-        let (jobs, queue) = sync_channel(0);
-        drop(jobs);
-        self.run(&queue);
     }
 }
 

@@ -1,9 +1,14 @@
 use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use serde_json::json;
 
 use super::*;
 use crate::event::Context;
+use crate::keyring::{IdKey, KeyringError};
+use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::Vkey;
-use crate::ledger::{disclosure, proof};
+use crate::ledger::{Timestamp, proof, tree};
 use crate::store::EntryQuery;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -433,7 +438,7 @@ async fn a_keyring_that_is_not_the_ledgers_does_not_start() -> Outcome {
             let path = p.paths().keyring.join(file);
             fs::remove_file(&path)?;
             let other = if make {
-                crate::keyring::IdKey::generate()?.to_text().to_string()
+                IdKey::generate()?.to_text().to_string()
             } else {
                 crate::keyring::signing_key_to_pem(
                     &ed25519_dalek::SigningKey::from_bytes(&[5; 32]),
