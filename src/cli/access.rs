@@ -120,7 +120,11 @@ pub enum TokenCommand {
 }
 
 fn id(text: &str) -> Result<Id16, Failure> {
-    Id16::from_hex(text).ok_or_else(|| Failure(format!("`{text}` is not an id: ids have 32 lower-case hex digits")))
+    Id16::from_hex(text).ok_or_else(|| {
+        Failure(format!(
+            "`{text}` is not an id: ids have 32 lower-case hex digits"
+        ))
+    })
 }
 
 fn time(text: Option<&String>) -> Result<Option<Timestamp>, Failure> {
@@ -134,30 +138,64 @@ fn now() -> Timestamp {
 impl GrantArgs {
     fn grant(&self, config: &Config) -> Result<NewGrant, Failure> {
         let all = self.ledgers.iter().any(|l| l == "*");
-        let ledgers = if all { Ledgers::All } else { Ledgers::Only(self.ledgers.iter().cloned().collect()) };
+        let ledgers = if all {
+            Ledgers::All
+        } else {
+            Ledgers::Only(self.ledgers.iter().cloned().collect())
+        };
         let known = config.ledgers()?;
-        if let Some(unknown) = self.ledgers.iter().find(|l| *l != "*" && !known.contains(l)) {
-            return fail(format!("there is no ledger `{unknown}` in {}", config.data_dir.display()));
+        if let Some(unknown) = self
+            .ledgers
+            .iter()
+            .find(|l| *l != "*" && !known.contains(l))
+        {
+            return fail(format!(
+                "there is no ledger `{unknown}` in {}",
+                config.data_dir.display()
+            ));
         }
         let mut only: BTreeMap<String, BTreeSet<BlindCase>> = BTreeMap::new();
         if !self.cases.is_empty() {
             for name in if all { &known } else { &self.ledgers } {
                 let key = IdKey::read(&config.paths(name).keyring.join("id.key"))?;
-                only.insert(name.clone(), self.cases.iter().map(|c| BlindCase(key.blind("case", c))).collect());
+                only.insert(
+                    name.clone(),
+                    self.cases
+                        .iter()
+                        .map(|c| BlindCase(key.blind("case", c)))
+                        .collect(),
+                );
             }
         }
-        let cases = if self.all_cases { Cases::All } else { Cases::Only(only) };
+        let cases = if self.all_cases {
+            Cases::All
+        } else {
+            Cases::Only(only)
+        };
         let role: Role = self.role.parse()?;
-        Ok(NewGrant { role, scope: Scope { ledgers, sources: self.sources.iter().cloned().collect(), cases }, expires: time(self.expires.as_ref())? })
+        Ok(NewGrant {
+            role,
+            scope: Scope {
+                ledgers,
+                sources: self.sources.iter().cloned().collect(),
+                cases,
+            },
+            expires: time(self.expires.as_ref())?,
+        })
     }
 }
 
 /// Hands a token over: to a file, or to standard output.
 fn hand_over(token: &NewToken, file: Option<&PathBuf>) -> Result<(), Failure> {
     match file {
-        None => say(&format!("token      {}   (shown this once)", token.expose())),
+        None => say(&format!(
+            "token      {}   (shown this once)",
+            token.expose()
+        )),
         Some(path) => {
-            write_secret_file(path, format!("{}\n", token.expose()).as_bytes()).map_err(|e| Failure(format!("cannot write the token to {}: {e}", path.display())))?;
+            write_secret_file(path, format!("{}\n", token.expose()).as_bytes()).map_err(|e| {
+                Failure(format!("cannot write the token to {}: {e}", path.display()))
+            })?;
             say(&format!("token      in {}", path.display()))
         }
     }
@@ -167,13 +205,23 @@ pub(super) fn principal(config: &Config, command: PrincipalCommand) -> Outcome {
     let access = principals(&config.data_dir)?;
     match command {
         PrincipalCommand::Create(args) => {
-            let principal = access.create_principal(Actor::Machine, &args.name, &[args.grant.grant(config)?], now())?;
+            let principal = access.create_principal(
+                Actor::Machine,
+                &args.name,
+                &[args.grant.grant(config)?],
+                now(),
+            )?;
             say(&format!("principal  {}", principal.id))?;
             let token = access.mint_token(Actor::Machine, principal.id, None, now())?;
             hand_over(&token, args.token_file.as_ref())?;
         }
         PrincipalCommand::Grant { principal, grant } => {
-            let given = access.add_grant(Actor::Machine, id(&principal)?, &grant.grant(config)?, now())?;
+            let given = access.add_grant(
+                Actor::Machine,
+                id(&principal)?,
+                &grant.grant(config)?,
+                now(),
+            )?;
             say(&format!("grant      {}", given.id))?;
         }
         PrincipalCommand::List => {
@@ -181,7 +229,12 @@ pub(super) fn principal(config: &Config, command: PrincipalCommand) -> Outcome {
             loop {
                 let page = access.principals(Actor::Machine, after, 500)?;
                 for p in page.items {
-                    let roles: Vec<&str> = p.grants.iter().filter(|g| g.holds(now())).map(|g| g.role.name()).collect();
+                    let roles: Vec<&str> = p
+                        .grants
+                        .iter()
+                        .filter(|g| g.holds(now()))
+                        .map(|g| g.role.name())
+                        .collect();
                     let state = if p.is_revoked() { "revoked" } else { "" };
                     say(format!("{}\t{}\t{}\t{state}", p.id, p.name, roles.join(",")).trim_end())?;
                 }
@@ -202,8 +255,17 @@ pub(super) fn principal(config: &Config, command: PrincipalCommand) -> Outcome {
 pub(super) fn token(config: &Config, command: TokenCommand) -> Outcome {
     let access = principals(&config.data_dir)?;
     match command {
-        TokenCommand::Create { principal, expires, token_file } => {
-            let token = access.mint_token(Actor::Machine, id(&principal)?, time(expires.as_ref())?, now())?;
+        TokenCommand::Create {
+            principal,
+            expires,
+            token_file,
+        } => {
+            let token = access.mint_token(
+                Actor::Machine,
+                id(&principal)?,
+                time(expires.as_ref())?,
+                now(),
+            )?;
             say(&format!("token id   {}", token.id()))?;
             hand_over(&token, token_file.as_ref())?;
         }
@@ -217,9 +279,21 @@ pub(super) fn token(config: &Config, command: TokenCommand) -> Outcome {
                 say(format!("{}\tcreated {}\t{state}", t.id, t.created).trim_end())?;
             }
         }
-        TokenCommand::Rotate { principal, token, grace_seconds, token_file } => {
+        TokenCommand::Rotate {
+            principal,
+            token,
+            grace_seconds,
+            token_file,
+        } => {
             let grace = Duration::from_secs(grace_seconds);
-            let token = access.rotate_token(Actor::Machine, id(&principal)?, id(&token)?, None, grace, now())?;
+            let token = access.rotate_token(
+                Actor::Machine,
+                id(&principal)?,
+                id(&token)?,
+                None,
+                grace,
+                now(),
+            )?;
             say(&format!("token id   {}", token.id()))?;
             hand_over(&token, token_file.as_ref())?;
         }
@@ -231,11 +305,16 @@ pub(super) fn token(config: &Config, command: TokenCommand) -> Outcome {
             let path = token_file.unwrap_or_else(|| {
                 let first = administrator_token(&config.data_dir);
                 let numbered = (2..).map(|n| first.with_extension(format!("token.{n}")));
-                std::iter::once(first.clone()).chain(numbered).find(|p| !p.exists()).unwrap_or(first)
+                std::iter::once(first.clone())
+                    .chain(numbered)
+                    .find(|p| !p.exists())
+                    .unwrap_or(first)
             });
             let token = access.recover_administrator(now())?;
             hand_over(&token, Some(&path))?;
-            say("The administrator's earlier tokens still count: list and revoke those that are lost.")?;
+            say(
+                "The administrator's earlier tokens still count: list and revoke those that are lost.",
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -69,15 +69,28 @@ impl Config {
     /// When the file cannot be read or has a member that is not known.
     pub fn load(flags: &Flags) -> Result<Self, Failure> {
         let file: File = match &flags.config {
-            Some(path) => toml::from_str(&read_text(path)?).map_err(|e| Failure(format!("the configuration file {}: {e}", path.display())))?,
+            Some(path) => toml::from_str(&read_text(path)?)
+                .map_err(|e| Failure(format!("the configuration file {}: {e}", path.display())))?,
             None => File::default(),
         };
-        let data_dir = flags.data_dir.clone().or(file.data_dir).unwrap_or_else(|| PathBuf::from("whereas-data"));
-        let keyring_dir = flags.keyring_dir.clone().or(file.keyring_dir).unwrap_or_else(|| data_dir.join("keyring"));
+        let data_dir = flags
+            .data_dir
+            .clone()
+            .or(file.data_dir)
+            .unwrap_or_else(|| PathBuf::from("whereas-data"));
+        let keyring_dir = flags
+            .keyring_dir
+            .clone()
+            .or(file.keyring_dir)
+            .unwrap_or_else(|| data_dir.join("keyring"));
         Ok(Self {
             keyring_dir,
             data_dir,
-            server_name: flags.server_name.clone().or(file.server_name).unwrap_or_else(|| "localhost".to_owned()),
+            server_name: flags
+                .server_name
+                .clone()
+                .or(file.server_name)
+                .unwrap_or_else(|| "localhost".to_owned()),
             listen: file.listen,
             workers: file.workers,
             queue: file.queue,
@@ -110,7 +123,10 @@ impl Config {
     /// Where a ledger lies.
     #[must_use]
     pub fn paths(&self, name: &str) -> LedgerPaths {
-        LedgerPaths { ledger: self.data_dir.join("ledgers").join(name), keyring: self.keyring_dir.join(name) }
+        LedgerPaths {
+            ledger: self.data_dir.join("ledgers").join(name),
+            keyring: self.keyring_dir.join(name),
+        }
     }
 
     /// Names of the ledgers that are there.
@@ -126,8 +142,12 @@ impl Config {
             Err(e) => return fail(format!("cannot read {}: {e}", dir.display())),
         };
         for entry in entries {
-            let entry = entry.map_err(|e| Failure(format!("cannot read {}: {e}", dir.display())))?;
-            if let (true, Some(name)) = (entry.path().join("ledger.db").exists(), entry.file_name().to_str()) {
+            let entry =
+                entry.map_err(|e| Failure(format!("cannot read {}: {e}", dir.display())))?;
+            if let (true, Some(name)) = (
+                entry.path().join("ledger.db").exists(),
+                entry.file_name().to_str(),
+            ) {
                 names.push(name.to_owned());
             }
         }

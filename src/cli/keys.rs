@@ -30,15 +30,23 @@ pub(super) fn run(config: &Config, args: &KeysArgs) -> Outcome {
 /// The verifier key of a private key file.
 pub(super) fn vkey(file: &Path, name: &str) -> Result<Vkey, Failure> {
     let signer = NoteSigner::new(name, read_signing_key(file)?);
-    signer.map(|s| s.vkey().clone()).ok_or_else(|| Failure(format!("`{name}` is not a key name")))
+    signer
+        .map(|s| s.vkey().clone())
+        .ok_or_else(|| Failure(format!("`{name}` is not a key name")))
 }
 
 pub(super) fn print(keyring: &Path, origin: &str, pem: bool) -> Result<(), Failure> {
-    for (what, file, name) in [("checkpoint key", "checkpoint.pem", origin.to_owned()), ("report key    ", "report.pem", report_key_name(origin))] {
+    for (what, file, name) in [
+        ("checkpoint key", "checkpoint.pem", origin.to_owned()),
+        ("report key    ", "report.pem", report_key_name(origin)),
+    ] {
         let vkey = vkey(&keyring.join(file), &name)?;
         say(&format!("  {what}  {vkey}"))?;
         if pem {
-            let text = vkey.key().to_public_key_pem(LineEnding::LF).map_err(|e| Failure(format!("the key cannot be written as PEM: {e}")))?;
+            let text = vkey
+                .key()
+                .to_public_key_pem(LineEnding::LF)
+                .map_err(|e| Failure(format!("the key cannot be written as PEM: {e}")))?;
             say(text.trim_end())?;
         }
     }

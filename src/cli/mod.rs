@@ -143,7 +143,8 @@ fn command(cli: Cli) -> Outcome {
 
 /// One line on standard output.
 fn say(text: &str) -> Result<(), Failure> {
-    writeln!(std::io::stdout(), "{text}").map_err(|e| Failure(format!("cannot write to standard output: {e}")))
+    writeln!(std::io::stdout(), "{text}")
+        .map_err(|e| Failure(format!("cannot write to standard output: {e}")))
 }
 
 fn read(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
@@ -157,21 +158,37 @@ fn read_text(path: &std::path::Path) -> Result<String, Failure> {
 fn create(config: &Config, args: &CreateArgs) -> Outcome {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let replaces = match (&args.replaces, args.lost) {
-        (Some(file), Some(lost)) => Some(Replaces { checkpoint: read_text(file)?, lost }),
+        (Some(file), Some(lost)) => Some(Replaces {
+            checkpoint: read_text(file)?,
+            lost,
+        }),
         _ => None,
     };
     let origin = config.origin(&args.name);
     let paths = config.paths(&args.name);
     let given = crate::keyring::GivenKeys {
-        checkpoint: args.checkpoint_key.as_deref().map(crate::keyring::read_signing_key).transpose()?,
-        report: args.report_key.as_deref().map(crate::keyring::read_signing_key).transpose()?,
+        checkpoint: args
+            .checkpoint_key
+            .as_deref()
+            .map(crate::keyring::read_signing_key)
+            .transpose()?,
+        report: args
+            .report_key
+            .as_deref()
+            .map(crate::keyring::read_signing_key)
+            .transpose()?,
     };
     Ledger::create_with(&paths, &args.name, &origin, clock, replaces.as_ref(), given)?;
     say(&format!("Created the ledger {origin}."))?;
     say(&format!("  record   {}", paths.ledger.display()))?;
-    say(&format!("  keyring  {}   (back it up apart from the record)", paths.keyring.display()))?;
+    say(&format!(
+        "  keyring  {}   (back it up apart from the record)",
+        paths.keyring.display()
+    ))?;
     keys::print(&paths.keyring, &origin, false)?;
-    say("Give the checkpoint key to whoever will verify: they must not take it from this service later.")?;
+    say(
+        "Give the checkpoint key to whoever will verify: they must not take it from this service later.",
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -191,6 +208,11 @@ fn profile(file: Option<PathBuf>) -> Outcome {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    say(&format!("The profile {} {} can be used; its digest is {}.", profile.name, profile.version, profile.digest()))?;
+    say(&format!(
+        "The profile {} {} can be used; its digest is {}.",
+        profile.name,
+        profile.version,
+        profile.digest()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -37,15 +37,30 @@ pub(super) fn run(config: &Config, args: &ServeArgs) -> Outcome {
     config.profile = args.profile.clone().or(config.profile);
     log(config.log.as_deref());
     if config.ledgers()?.is_empty() {
-        return fail(format!("there is no ledger in {}; create one with: whereas ledger create NAME", config.data_dir.display()));
+        return fail(format!(
+            "there is no ledger in {}; create one with: whereas ledger create NAME",
+            config.data_dir.display()
+        ));
     }
-    let listen = args.listen.or(config.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
-    let listener = TcpListener::bind(listen).map_err(|e| Failure(format!("cannot listen on {listen}: {e}")))?;
+    let listen = args
+        .listen
+        .or(config.listen)
+        .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let listener = TcpListener::bind(listen)
+        .map_err(|e| Failure(format!("cannot listen on {listen}: {e}")))?;
     let address = listener.local_addr()?;
     let system = actix_web::rt::System::new();
     system.block_on(async move {
         let server = open(&config).await?;
-        say(&format!("whereas serves {} on http://{address} (API at /docs/, stop with Ctrl-C)", server.ledgers.keys().cloned().collect::<Vec<_>>().join(", ")))?;
+        say(&format!(
+            "whereas serves {} on http://{address} (API at /docs/, stop with Ctrl-C)",
+            server
+                .ledgers
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ")
+        ))?;
         let running = start(&config, server, listener)?;
         stop_signal().await?;
         running.stop().await
@@ -55,8 +70,15 @@ pub(super) fn run(config: &Config, args: &ServeArgs) -> Outcome {
 
 /// JSON lines on standard error.
 pub(super) fn log(filter: Option<&str>) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter.unwrap_or("info")));
-    let lines = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(true).with_span_list(false).with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(filter.unwrap_or("info")));
+    let lines = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // A second subscriber (in a test) is refused; the first goes on.
     let _ = lines.try_init();
 }
@@ -78,7 +100,9 @@ pub(super) fn administrator_token(data_dir: &Path) -> PathBuf {
 /// The principals of a data folder.
 pub(super) fn principals(data_dir: &Path) -> Result<Access, Failure> {
     crate::keyring::create_private_dir(data_dir)?;
-    Ok(Access::new(Arc::new(SqliteServerStore::open(&data_dir.join("server.db"))?)))
+    Ok(Access::new(Arc::new(SqliteServerStore::open(
+        &data_dir.join("server.db"),
+    )?)))
 }
 
 /// Opens everything in the data folder.
@@ -87,14 +111,32 @@ pub(super) async fn open(config: &Config) -> Result<web::Data<Server>, Failure> 
     let access = principals(&config.data_dir)?;
     if let Some(token) = access.bootstrap(clock.now())? {
         let path = administrator_token(&config.data_dir);
-        write_secret_file(&path, format!("{}\n", token.expose()).as_bytes()).map_err(|e| Failure(format!("cannot write the administrator's token to {}: {e}", path.display())))?;
+        write_secret_file(&path, format!("{}\n", token.expose()).as_bytes()).map_err(|e| {
+            Failure(format!(
+                "cannot write the administrator's token to {}: {e}",
+                path.display()
+            ))
+        })?;
     }
     let mut ledgers = BTreeMap::new();
-    let limits = Limits { queue: config.queue.unwrap_or(Limits::default().queue) };
+    let limits = Limits {
+        queue: config.queue.unwrap_or(Limits::default().queue),
+    };
     for name in config.ledgers()? {
         let origin = config.stored_origin(&name)?;
-        let opened = Ledger::open(&config.paths(&name), &name, &origin, Arc::clone(&clock), limits);
-        let ledger = opened.map_err(|e| Failure(format!("the ledger `{name}` does not start: {}", Failure::from(e).0)))?;
+        let opened = Ledger::open(
+            &config.paths(&name),
+            &name,
+            &origin,
+            Arc::clone(&clock),
+            limits,
+        );
+        let ledger = opened.map_err(|e| {
+            Failure(format!(
+                "the ledger `{name}` does not start: {}",
+                Failure::from(e).0
+            ))
+        })?;
         ledgers.insert(name, ledger);
     }
     let server = web::Data::new(Server::new(ledgers, access, config.read_profile()?, clock)?);
@@ -111,8 +153,14 @@ pub(super) struct Running {
 }
 
 /// Starts serving in the background.
-pub(super) fn start(config: &Config, server: web::Data<Server>, listener: TcpListener) -> Result<Running, Failure> {
-    let workers = config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
+pub(super) fn start(
+    config: &Config,
+    server: web::Data<Server>,
+    listener: TcpListener,
+) -> Result<Running, Failure> {
+    let workers = config
+        .workers
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
     let (running, handle) = http::serve(server.clone(), listener, workers)?;
     let serving = tokio::task::spawn_local(async move {
         if let Err(e) = running.await {
@@ -128,7 +176,11 @@ pub(super) fn start(config: &Config, server: web::Data<Server>, listener: TcpLis
             }
         })
     };
-    Ok(Running { server, handle, tasks: vec![serving, looking] })
+    Ok(Running {
+        server,
+        handle,
+        tasks: vec![serving, looking],
+    })
 }
 
 impl Running {

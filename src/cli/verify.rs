@@ -47,7 +47,9 @@ pub struct ReceiptArgs {
 
 /// What `verify report` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 verified, 1 refused, 2 cannot be read, 3 verified but a verdict named with --require is not good.")]
+#[command(
+    after_help = "Exit codes: 0 verified, 1 refused, 2 cannot be read, 3 verified but a verdict named with --require is not good."
+)]
 pub struct ReportArgs {
     /// The report file
     file: PathBuf,
@@ -87,59 +89,124 @@ pub(super) fn run(command: &VerifyCommand) -> Outcome {
 fn keys(given: &[String]) -> Result<Vec<Vkey>, Failure> {
     let mut keys = Vec::new();
     for text in given {
-        let lines = if text.contains('+') { text.clone() } else { read_text(std::path::Path::new(text))? };
-        for line in lines.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        let lines = if text.contains('+') {
+            text.clone()
+        } else {
+            read_text(std::path::Path::new(text))?
+        };
+        for line in lines
+            .lines()
+            .map(str::trim)
+            .filter(|l| !l.is_empty() && !l.starts_with('#'))
+        {
             keys.push(Vkey::parse(line).map_err(|e| Failure(format!("the key `{line}`: {e}")))?);
         }
     }
-    if keys.is_empty() { fail("no key was given: pin the ledger's checkpoint key with --key") } else { Ok(keys) }
+    if keys.is_empty() {
+        fail("no key was given: pin the ledger's checkpoint key with --key")
+    } else {
+        Ok(keys)
+    }
 }
 
 fn receipt(args: &ReceiptArgs) -> Outcome {
     let keys = keys(&args.keys)?;
     let text = read_text(&args.file)?;
-    let (text, mut disclosures) = if text.trim_start().starts_with('{') { from_answer(&text, args.item)? } else { (text, None) };
+    let (text, mut disclosures) = if text.trim_start().starts_with('{') {
+        from_answer(&text, args.item)?
+    } else {
+        (text, None)
+    };
     if let Some(file) = &args.disclosures {
-        disclosures = Some(serde_json::from_slice::<Vec<String>>(&read(file)?).map_err(|e| Failure(format!("{}: {e}", file.display())))?);
+        disclosures = Some(
+            serde_json::from_slice::<Vec<String>>(&read(file)?)
+                .map_err(|e| Failure(format!("{}: {e}", file.display())))?,
+        );
     }
     let event = args.event.as_deref().map(read).transpose()?;
     let check = match (&event, &disclosures) {
-        (Some(event), Some(disclosures)) => Some(EventCheck { event, disclosures, declared: COMMON_MEMBERS }),
-        (Some(_), None) => return fail("there are no disclosures to compare the event with: give the service's JSON answer as FILE, or --disclosures"),
+        (Some(event), Some(disclosures)) => Some(EventCheck {
+            event,
+            disclosures,
+            declared: COMMON_MEMBERS,
+        }),
+        (Some(_), None) => {
+            return fail(
+                "there are no disclosures to compare the event with: give the service's JSON answer as FILE, or --disclosures",
+            );
+        }
         (None, _) => None,
     };
     let outcome = verify::receipt::verify(&text, &keys, check.as_ref());
-    if args.json { say(&serde_json::to_string_pretty(&outcome)?)? } else { say(words::receipt(&outcome).trim_end())? };
-    Ok(if outcome.refused() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    if args.json {
+        say(&serde_json::to_string_pretty(&outcome)?)?
+    } else {
+        say(words::receipt(&outcome).trim_end())?
+    };
+    Ok(if outcome.refused() {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn from_answer(text: &str, item: usize) -> Result<(String, Option<Vec<String>>), Failure> {
     let answer: Value = serde_json::from_str(text)?;
-    let found = answer.get("items").and_then(|i| i.get(item)).unwrap_or(&answer);
-    let receipt = found.get("receipt").and_then(Value::as_str).ok_or_else(|| Failure(format!("the answer has no receipt for event {item}")))?;
-    let disclosures = found.get("disclosures").and_then(Value::as_array).map(|d| d.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+    let found = answer
+        .get("items")
+        .and_then(|i| i.get(item))
+        .unwrap_or(&answer);
+    let receipt = found
+        .get("receipt")
+        .and_then(Value::as_str)
+        .ok_or_else(|| Failure(format!("the answer has no receipt for event {item}")))?;
+    let disclosures = found.get("disclosures").and_then(Value::as_array).map(|d| {
+        d.iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    });
     Ok((receipt.to_owned(), disclosures))
 }
 
 /// Judges again what a report's entries show.
-pub(super) fn judge_again(subject: &judge::Subject, entries: &[judge::Entry], profile: &Value) -> Result<Judgement, String> {
+pub(super) fn judge_again(
+    subject: &judge::Subject,
+    entries: &[judge::Entry],
+    profile: &Value,
+) -> Result<Judgement, String> {
     let profile = Profile::parse(profile.to_string().as_bytes()).map_err(|e| e.to_string())?;
     Ok(judge::judge(subject, entries, &profile))
 }
 
 fn report(args: &ReportArgs) -> Outcome {
     let keys = keys(&args.keys)?;
-    let outside = args.checkpoints.iter().map(|p| read_text(p)).collect::<Result<Vec<_>, _>>()?;
+    let outside = args
+        .checkpoints
+        .iter()
+        .map(|p| read_text(p))
+        .collect::<Result<Vec<_>, _>>()?;
     let bytes = read(&args.file)?;
     let opened = verify::report::open(&bytes, &keys, &outside, Some(&judge_again));
     let check = &opened.check;
-    if args.json { say(&serde_json::to_string_pretty(check)?)? } else { say(words::report(check).trim_end())? };
+    if args.json {
+        say(&serde_json::to_string_pretty(check)?)?
+    } else {
+        say(words::report(check).trim_end())?
+    };
     if let (Some(lang), Some(statement), false) = (&args.lang, &opened.statement, args.json) {
         let file = verify::format::ReportFile::decode(&bytes).map_err(Failure)?;
-        let catalogue = file.catalogues.get(lang).ok_or_else(|| Failure(format!("the report has no catalogue for `{lang}`")))?;
+        let catalogue = file
+            .catalogues
+            .get(lang)
+            .ok_or_else(|| Failure(format!("the report has no catalogue for `{lang}`")))?;
         let catalogue = Catalogue::parse(catalogue.as_bytes())?;
         say("")?;
-        for line in tell(&statement.predicate.judgement, &catalogue, &judge::Entries::new(&opened.entries)) {
+        for line in tell(
+            &statement.predicate.judgement,
+            &catalogue,
+            &judge::Entries::new(&opened.entries),
+        ) {
             say(&line)?;
         }
     }
@@ -149,31 +216,67 @@ fn report(args: &ReportArgs) -> Outcome {
     let verdicts = &check.verdicts;
     let unmet = args.require.iter().any(|r| match r {
         Required::Sequence => verdicts.sequence.verdict != verify::Sequence::Complete,
-        Required::Freshness => !matches!(verdicts.freshness.verdict, verify::Freshness::Witnessed | verify::Freshness::Anchored),
+        Required::Freshness => !matches!(
+            verdicts.freshness.verdict,
+            verify::Freshness::Witnessed | verify::Freshness::Anchored
+        ),
         Required::Elements => verdicts.elements.verdict != verify::Process::Good,
         Required::Controls => verdicts.controls.verdict != verify::Process::Good,
     });
-    Ok(if unmet { ExitCode::from(3) } else { ExitCode::SUCCESS })
+    Ok(if unmet {
+        ExitCode::from(3)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// The answer and the findings, in lines.
-pub(super) fn tell(judgement: &Judgement, catalogue: &Catalogue, entries: &judge::Entries<'_>) -> Vec<String> {
+pub(super) fn tell(
+    judgement: &Judgement,
+    catalogue: &Catalogue,
+    entries: &judge::Entries<'_>,
+) -> Vec<String> {
     let text = |s: &judge::Sentence| judge::render(s, catalogue, entries);
     let mut lines = Vec::new();
     for part in &judgement.answer {
-        let name = serde_json::to_value(part.section).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
-        let heading = catalogue.get(&format!("section.{name}")).map_or(name, str::to_owned);
+        let name = serde_json::to_value(part.section)
+            .ok()
+            .and_then(|v| v.as_str().map(str::to_owned))
+            .unwrap_or_default();
+        let heading = catalogue
+            .get(&format!("section.{name}"))
+            .map_or(name, str::to_owned);
         lines.push(heading);
-        lines.extend(part.sentences.iter().map(|s| format!("  {}{}", text(s), places(&s.entries))));
+        lines.extend(
+            part.sentences
+                .iter()
+                .map(|s| format!("  {}{}", text(s), places(&s.entries))),
+        );
     }
     if !judgement.findings.is_empty() {
-        lines.push(catalogue.get("section.findings").unwrap_or("Findings").to_owned());
-        lines.extend(judgement.findings.iter().map(|f| format!("  {}: {}{}", f.code, text(&f.sentence), places(&f.sentence.entries))));
+        lines.push(
+            catalogue
+                .get("section.findings")
+                .unwrap_or("Findings")
+                .to_owned(),
+        );
+        lines.extend(judgement.findings.iter().map(|f| {
+            format!(
+                "  {}: {}{}",
+                f.code,
+                text(&f.sentence),
+                places(&f.sentence.entries)
+            )
+        }));
     }
     lines
 }
 
 fn places(entries: &[u64]) -> String {
     let shown: Vec<String> = entries.iter().map(|s| format!("#{s}")).collect();
-    if shown.is_empty() { String::new() } else { format!(" [{}]", shown.join(" ")) }
+    if shown.is_empty() {
+        String::new()
+    } else {
+        format!(" [{}]", shown.join(" "))
+    }
 }

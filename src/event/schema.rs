@@ -152,7 +152,10 @@ pub fn flat_faults(event: &Value) -> Vec<Fault> {
 pub fn faults_as<T: ToSchema + PartialSchema>(value: &Value) -> Vec<Fault> {
     let mut schemas = Vec::new();
     T::schemas(&mut schemas);
-    let defs: Map<String, Value> = schemas.into_iter().map(|(name, schema)| (name, plain(schema))).collect();
+    let defs: Map<String, Value> = schemas
+        .into_iter()
+        .map(|(name, schema)| (name, plain(schema)))
+        .collect();
     let mut schema = plain(T::schema());
     if let Value::Object(map) = &mut schema {
         map.insert("$defs".into(), Value::Object(defs));

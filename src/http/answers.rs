@@ -167,7 +167,10 @@ fn gather(at: &InLedger<Why>, question: &Question) -> Result<(Collected, bool), 
             Err(_) => {}
         }
     }
-    Ok((collect(&at.ledger, question, &at.sight(Permission::ReadVerdicts))?, false))
+    Ok((
+        collect(&at.ledger, question, &at.sight(Permission::ReadVerdicts))?,
+        false,
+    ))
 }
 
 /// An auditor addresses cases by pseudonym: a case id would tell whether somebody has a case.
@@ -186,19 +189,44 @@ fn may_name(at: &InLedger<Why>, question: &Question) -> Result<(), Problem> {
 }
 
 /// The catalogue that the request asks for.
-fn catalogue<'a>(server: &'a Server, request: &HttpRequest, query: &AnswerQuery) -> Result<&'a judge::Catalogue, Problem> {
+fn catalogue<'a>(
+    server: &'a Server,
+    request: &HttpRequest,
+    query: &AnswerQuery,
+) -> Result<&'a judge::Catalogue, Problem> {
     if let Some(lang) = &query.lang {
         let found = server.catalogues.get(lang.as_str());
-        return found.ok_or_else(|| Problem::new(Kind::InvalidQuery, format!("`lang` must be one of: {}.", server.languages())));
+        return found.ok_or_else(|| {
+            Problem::new(
+                Kind::InvalidQuery,
+                format!("`lang` must be one of: {}.", server.languages()),
+            )
+        });
     }
-    let header = request.headers().get("accept-language").and_then(|h| h.to_str().ok()).unwrap_or_default();
-    let wanted = header.split(',').filter_map(|l| l.split(';').next()).map(|l| l.trim().split('-').next().unwrap_or_default().to_ascii_lowercase());
+    let header = request
+        .headers()
+        .get("accept-language")
+        .and_then(|h| h.to_str().ok())
+        .unwrap_or_default();
+    let wanted = header
+        .split(',')
+        .filter_map(|l| l.split(';').next())
+        .map(|l| {
+            l.trim()
+                .split('-')
+                .next()
+                .unwrap_or_default()
+                .to_ascii_lowercase()
+        });
     for lang in wanted {
         if let Some(found) = server.catalogues.get(lang.as_str()) {
             return Ok(found);
         }
     }
-    server.catalogues.get("en").ok_or_else(|| Problem::internal("the English catalogue is absent"))
+    server
+        .catalogues
+        .get("en")
+        .ok_or_else(|| Problem::internal("the English catalogue is absent"))
 }
 
 struct Teller<'a> {
@@ -209,15 +237,27 @@ struct Teller<'a> {
 
 impl Teller<'_> {
     fn text(&self, sentence: &Sentence) -> Option<String> {
-        self.content.then(|| judge::render(sentence, self.catalogue, &self.entries))
+        self.content
+            .then(|| judge::render(sentence, self.catalogue, &self.entries))
     }
 
     fn sentence(&self, s: Sentence) -> AnswerSentence {
-        AnswerSentence { text: self.text(&s), template: s.template, args: s.args, entries: s.entries }
+        AnswerSentence {
+            text: self.text(&s),
+            template: s.template,
+            args: s.args,
+            entries: s.entries,
+        }
     }
 }
 
-async fn why(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest, query: AnswerQuery, question: Question) -> Result<HttpResponse, Problem> {
+async fn why(
+    at: InLedger<Why>,
+    server: web::Data<Server>,
+    request: HttpRequest,
+    query: AnswerQuery,
+    question: Question,
+) -> Result<HttpResponse, Problem> {
     may_name(&at, &question)?;
     catalogue(&server, &request, &query)?;
     let lang = request.clone();
@@ -230,14 +270,28 @@ async fn why(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest,
     })
     .await
     .map_err(Problem::internal)??;
-    let teller = Teller { catalogue: catalogue(&server, &lang, &query)?, entries: judge::Entries::new(&collected.entries), content };
+    let teller = Teller {
+        catalogue: catalogue(&server, &lang, &query)?,
+        entries: judge::Entries::new(&collected.entries),
+        content,
+    };
     Ok(HttpResponse::Ok().json(answer(&teller, &collected, judgement, as_of, &server)))
 }
 
-fn answer(teller: &Teller<'_>, collected: &Collected, judgement: Judgement, as_of: u64, server: &Server) -> WhyAnswer {
+fn answer(
+    teller: &Teller<'_>,
+    collected: &Collected,
+    judgement: Judgement,
+    as_of: u64,
+    server: &Server,
+) -> WhyAnswer {
     let section = |part: judge::AnswerPart| AnswerSection {
         section: part.section,
-        sentences: part.sentences.into_iter().map(|s| teller.sentence(s)).collect(),
+        sentences: part
+            .sentences
+            .into_iter()
+            .map(|s| teller.sentence(s))
+            .collect(),
     };
     let finding = |f: judge::Finding| AnswerFinding {
         sentence: teller.text(&f.sentence),
@@ -274,7 +328,9 @@ fn sequence(collected: &Collected) -> &'static str {
     }
     let mut last = Hash::ZERO;
     for (position, (entry, leaf)) in (0..).zip(collected.entries.iter().zip(&collected.leaves)) {
-        let Some(link) = entry.leaf.case else { continue };
+        let Some(link) = entry.leaf.case else {
+            continue;
+        };
         if link.seq != position || link.prev != last {
             return "broken";
         }
@@ -283,7 +339,13 @@ fn sequence(collected: &Collected) -> &'static str {
     "complete"
 }
 
-async fn timeline(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest, query: AnswerQuery, question: Question) -> Result<HttpResponse, Problem> {
+async fn timeline(
+    at: InLedger<Why>,
+    server: web::Data<Server>,
+    request: HttpRequest,
+    query: AnswerQuery,
+    question: Question,
+) -> Result<HttpResponse, Problem> {
     may_name(&at, &question)?;
     catalogue(&server, &request, &query)?;
     let as_of = at.ledger.size();
@@ -295,18 +357,34 @@ async fn timeline(at: InLedger<Why>, server: web::Data<Server>, request: HttpReq
     })
     .await
     .map_err(Problem::internal)??;
-    let teller = Teller { catalogue: catalogue(&server, &request, &query)?, entries: judge::Entries::new(&collected.entries), content };
-    let mut told: std::collections::HashMap<u64, Sentence> = judgement.timeline.into_iter().map(|t| (t.seq, t.sentence)).collect();
-    let items = collected.entries.iter().zip(&collected.leaves).map(|(e, leaf)| TimelineEntry {
-        seq: e.leaf.seq,
-        kind: e.leaf.kind.clone(),
-        occurred: e.leaf.occurred.to_string(),
-        recorded: e.leaf.recorded.to_string(),
-        leaf_hash: Hash::leaf(leaf.as_bytes()).to_hex(),
-        text: told.remove(&e.leaf.seq).and_then(|s| teller.text(&s)),
-        event: content.then(|| native(&e.leaf, &e.opened)),
-    });
-    Ok(HttpResponse::Ok().json(TimelineAnswer { case: collected.case.map(|c| c.to_hex()), as_of, items: items.collect() }))
+    let teller = Teller {
+        catalogue: catalogue(&server, &request, &query)?,
+        entries: judge::Entries::new(&collected.entries),
+        content,
+    };
+    let mut told: std::collections::HashMap<u64, Sentence> = judgement
+        .timeline
+        .into_iter()
+        .map(|t| (t.seq, t.sentence))
+        .collect();
+    let items = collected
+        .entries
+        .iter()
+        .zip(&collected.leaves)
+        .map(|(e, leaf)| TimelineEntry {
+            seq: e.leaf.seq,
+            kind: e.leaf.kind.clone(),
+            occurred: e.leaf.occurred.to_string(),
+            recorded: e.leaf.recorded.to_string(),
+            leaf_hash: Hash::leaf(leaf.as_bytes()).to_hex(),
+            text: told.remove(&e.leaf.seq).and_then(|s| teller.text(&s)),
+            event: content.then(|| native(&e.leaf, &e.opened)),
+        });
+    Ok(HttpResponse::Ok().json(TimelineAnswer {
+        case: collected.case.map(|c| c.to_hex()),
+        as_of,
+        items: items.collect(),
+    }))
 }
 
 fn choice(query: &AnswerQuery) -> Option<CaseName> {

@@ -78,19 +78,31 @@ pub struct InLedger<N: Needs> {
 }
 
 fn caller(request: &HttpRequest) -> Result<(&Server, Caller), Problem> {
-    let server = request.app_data::<web::Data<Server>>().map(|s| s.get_ref()).ok_or_else(|| Problem::internal("the server's state is absent"))?;
+    let server = request
+        .app_data::<web::Data<Server>>()
+        .map(|s| s.get_ref())
+        .ok_or_else(|| Problem::internal("the server's state is absent"))?;
     let header = request.headers().get(AUTHORIZATION).ok_or_else(|| {
-        Problem::new(Kind::Unauthenticated, "The request carries no token. Send the header `Authorization: Bearer wh_…`.")
+        Problem::new(
+            Kind::Unauthenticated,
+            "The request carries no token. Send the header `Authorization: Bearer wh_…`.",
+        )
     })?;
     let token = header.to_str().ok().and_then(bearer).ok_or_else(|| {
-        Problem::new(Kind::Unauthenticated, "The Authorization header is not of the form `Bearer wh_…`.")
+        Problem::new(
+            Kind::Unauthenticated,
+            "The Authorization header is not of the form `Bearer wh_…`.",
+        )
     })?;
     let caller = server.access.authenticate(token, server.clock.now())?;
     Ok((server, caller))
 }
 
 fn names(permissions: &[Permission]) -> String {
-    let names: Vec<String> = permissions.iter().filter_map(|p| serde_json::to_value(p).ok()?.as_str().map(str::to_owned)).collect();
+    let names: Vec<String> = permissions
+        .iter()
+        .filter_map(|p| serde_json::to_value(p).ok()?.as_str().map(str::to_owned))
+        .collect();
     names.join(" or ")
 }
 
@@ -100,11 +112,19 @@ impl<N: Needs> FromRequest for Allowed<N> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(caller(request).and_then(|(_, caller)| {
-            let may = N::ANY.iter().any(|p| caller.may_somewhere(*p) == Decision::Allowed);
+            let may = N::ANY
+                .iter()
+                .any(|p| caller.may_somewhere(*p) == Decision::Allowed);
             if may {
-                Ok(Self { caller, needs: PhantomData })
+                Ok(Self {
+                    caller,
+                    needs: PhantomData,
+                })
             } else {
-                Err(Problem::new(Kind::Forbidden, format!("This needs a grant that permits {}.", names(N::ANY))))
+                Err(Problem::new(
+                    Kind::Forbidden,
+                    format!("This needs a grant that permits {}.", names(N::ANY)),
+                ))
             }
         }))
     }
@@ -118,12 +138,28 @@ impl<N: Needs> FromRequest for InLedger<N> {
         ready(caller(request).and_then(|(server, caller)| {
             let name = request.match_info().get("ledger").unwrap_or_default();
             // Another tenant's ledger and one that does not exist are the same to the caller.
-            let ledger = server.ledgers.get(name).filter(|_| caller.sees_ledger(name)).ok_or_else(|| Problem::not_found("ledger"))?;
-            let may = N::ANY.iter().any(|p| caller.may(*p, name) == Decision::Allowed);
+            let ledger = server
+                .ledgers
+                .get(name)
+                .filter(|_| caller.sees_ledger(name))
+                .ok_or_else(|| Problem::not_found("ledger"))?;
+            let may = N::ANY
+                .iter()
+                .any(|p| caller.may(*p, name) == Decision::Allowed);
             if may {
-                Ok(Self { caller, ledger: Arc::clone(ledger), needs: PhantomData })
+                Ok(Self {
+                    caller,
+                    ledger: Arc::clone(ledger),
+                    needs: PhantomData,
+                })
             } else {
-                Err(Problem::new(Kind::Forbidden, format!("This needs a grant for this ledger that permits {}.", names(N::ANY))))
+                Err(Problem::new(
+                    Kind::Forbidden,
+                    format!(
+                        "This needs a grant for this ledger that permits {}.",
+                        names(N::ANY)
+                    ),
+                ))
             }
         }))
     }

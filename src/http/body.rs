@@ -30,12 +30,24 @@ impl FromRequest for JsonBody {
         let payload = web::Payload::from_request(request, payload);
         Box::pin(async move {
             if kind != "application/json" {
-                return Err(Problem::new(Kind::UnsupportedMediaType, "Send the header `Content-Type: application/json`."));
+                return Err(Problem::new(
+                    Kind::UnsupportedMediaType,
+                    "Send the header `Content-Type: application/json`.",
+                ));
             }
             let payload = payload.await.map_err(Problem::internal)?;
             match payload.to_bytes_limited(MAX_BODY).await {
-                Err(_) => Err(Problem::new(Kind::TooLarge, format!("The body is longer than {} MiB. Split the batch; nothing was stored.", MAX_BODY >> 20))),
-                Ok(Err(_)) => Err(Problem::new(Kind::JsonSyntax, "The body broke off before its end.")),
+                Err(_) => Err(Problem::new(
+                    Kind::TooLarge,
+                    format!(
+                        "The body is longer than {} MiB. Split the batch; nothing was stored.",
+                        MAX_BODY >> 20
+                    ),
+                )),
+                Ok(Err(_)) => Err(Problem::new(
+                    Kind::JsonSyntax,
+                    "The body broke off before its end.",
+                )),
                 Ok(Ok(bytes)) => Ok(Self(bytes)),
             }
         })
@@ -62,6 +74,12 @@ impl JsonBody {
         if !faults.is_empty() {
             return Err(refuse(faults));
         }
-        T::deserialize(value).map_err(|e| refuse(vec![Fault { kind: FaultKind::Schema, pointer: String::new(), detail: e.to_string() }]))
+        T::deserialize(value).map_err(|e| {
+            refuse(vec![Fault {
+                kind: FaultKind::Schema,
+                pointer: String::new(),
+                detail: e.to_string(),
+            }])
+        })
     }
 }

@@ -97,14 +97,21 @@ pub(super) struct View {
 
 impl View {
     fn of(at: &InLedger<Entries>) -> Self {
-        Self { content: at.sight(Permission::ReadContent), proofs: at.sight(Permission::ReadProofs) }
+        Self {
+            content: at.sight(Permission::ReadContent),
+            proofs: at.sight(Permission::ReadProofs),
+        }
     }
 
     /// The entry as this caller may see it; `None` when not at all.
     fn show(&self, ledger: &Ledger, entry: &StoredEntry) -> Result<Option<EntryItem>, Problem> {
-        let leaf = Leaf::decode(&entry.leaf).map_err(|e| Problem::internal(format!("entry {}: {e}", entry.seq)))?;
+        let leaf = Leaf::decode(&entry.leaf)
+            .map_err(|e| Problem::internal(format!("entry {}: {e}", entry.seq)))?;
         let blind = match leaf.case {
-            Some(link) => ledger.reader().case_by_pseudonym(&link.case)?.map(|f| f.blind),
+            Some(link) => ledger
+                .reader()
+                .case_by_pseudonym(&link.case)?
+                .map(|f| f.blind),
             None => None,
         };
         let content = self.content.sees(blind.as_ref());
@@ -118,7 +125,13 @@ impl View {
             disclosures = Some(shown);
         }
         let text = String::from_utf8(entry.leaf.clone()).map_err(Problem::internal)?;
-        Ok(Some(EntryItem { seq: entry.seq, leaf_hash: Hash::leaf(&entry.leaf).to_hex(), leaf: text, event, disclosures }))
+        Ok(Some(EntryItem {
+            seq: entry.seq,
+            leaf_hash: Hash::leaf(&entry.leaf).to_hex(),
+            leaf: text,
+            event,
+            disclosures,
+        }))
     }
 }
 
@@ -144,7 +157,10 @@ pub fn native(leaf: &Leaf, opened: &Opened) -> Value {
                 event.insert(name.clone(), value);
             }
             [object, name] => {
-                if let Value::Object(inner) = event.entry(object.clone()).or_insert_with(|| Value::Object(Map::new())) {
+                if let Value::Object(inner) = event
+                    .entry(object.clone())
+                    .or_insert_with(|| Value::Object(Map::new()))
+                {
                     inner.insert(name.clone(), value);
                 }
             }
@@ -171,24 +187,42 @@ pub fn native(leaf: &Leaf, opened: &Opened) -> Value {
     security(("token" = []))
 )]
 #[get("/v1/ledgers/{ledger}/events")]
-pub async fn list_entries(at: InLedger<Entries>, query: web::Query<EntriesQuery>) -> Result<HttpResponse, Problem> {
+pub async fn list_entries(
+    at: InLedger<Entries>,
+    query: web::Query<EntriesQuery>,
+) -> Result<HttpResponse, Problem> {
     let view = View::of(&at);
     let ledger = &at.ledger;
     let as_of = ledger.size();
-    let mut select = EntryQuery { below: as_of, limit: MAX_PAGE + 1, kind: query.kind.clone(), ..EntryQuery::default() };
+    let mut select = EntryQuery {
+        below: as_of,
+        limit: MAX_PAGE + 1,
+        kind: query.kind.clone(),
+        ..EntryQuery::default()
+    };
     if let Some(case) = &query.case {
         let name = case_name(case);
-        let found = find_case(ledger, &name, &view.content).or_else(|_| find_case(ledger, &name, &view.proofs))?;
+        let found = find_case(ledger, &name, &view.content)
+            .or_else(|_| find_case(ledger, &name, &view.proofs))?;
         select.case = Some(found);
     } else if !view.content.is_all() && !view.proofs.is_all() {
-        return Err(Problem::new(Kind::InvalidQuery, "Your grants are for single cases: say which with the parameter `case`."));
+        return Err(Problem::new(
+            Kind::InvalidQuery,
+            "Your grants are for single cases: say which with the parameter `case`.",
+        ));
     }
     select.trace = query.trace.as_ref().map(|t| trace_id(ledger, t));
     let time = |name: &str, value: &Option<String>| -> Result<Option<Timestamp>, Problem> {
-        let read = value.as_ref().map(|t| Timestamp::parse_rfc3339(t)).transpose();
+        let read = value
+            .as_ref()
+            .map(|t| Timestamp::parse_rfc3339(t))
+            .transpose();
         read.map_err(|e| Problem::new(Kind::InvalidQuery, format!("`{name}`: {e}.")))
     };
-    let (occurred_from, occurred_to) = (time("occurred_from", &query.occurred_from)?, time("occurred_to", &query.occurred_to)?);
+    let (occurred_from, occurred_to) = (
+        time("occurred_from", &query.occurred_from)?,
+        time("occurred_to", &query.occurred_to)?,
+    );
     if let Some(from) = time("recorded_from", &query.recorded_from)? {
         select.from = first_recorded_at(ledger, from, as_of)?;
     }
@@ -197,7 +231,10 @@ pub async fn list_entries(at: InLedger<Entries>, query: web::Query<EntriesQuery>
     }
     let limit = query.limit.unwrap_or(PAGE);
     if !(1..=MAX_PAGE).contains(&limit) {
-        return Err(Problem::new(Kind::InvalidQuery, format!("`limit` must be between 1 and {MAX_PAGE}.")));
+        return Err(Problem::new(
+            Kind::InvalidQuery,
+            format!("`limit` must be between 1 and {MAX_PAGE}."),
+        ));
     }
     let mark = query_mark(&query);
     if let Some(cursor) = &query.cursor {
@@ -225,7 +262,12 @@ pub async fn list_entries(at: InLedger<Entries>, query: web::Query<EntriesQuery>
         }
     }
     let next_cursor = next.map(|seq| write_cursor(seq, &mark));
-    Ok(HttpResponse::Ok().json(EntryPage { items, has_more: next_cursor.is_some(), next_cursor, as_of }))
+    Ok(HttpResponse::Ok().json(EntryPage {
+        items,
+        has_more: next_cursor.is_some(),
+        next_cursor,
+        as_of,
+    }))
 }
 
 /// A case as it stands in an address: its id, or `~` and its pseudonym (`~~…` for an id that begins with `~`).
@@ -241,7 +283,11 @@ pub fn case_name(text: &str) -> CaseName {
     }
 }
 
-fn within(entry: &StoredEntry, from: Option<Timestamp>, to: Option<Timestamp>) -> Result<bool, Problem> {
+fn within(
+    entry: &StoredEntry,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) -> Result<bool, Problem> {
     if from.is_none() && to.is_none() {
         return Ok(true);
     }
@@ -254,7 +300,10 @@ fn first_recorded_at(ledger: &Ledger, time: Timestamp, size: u64) -> Result<u64,
     let (mut low, mut high) = (0, size);
     while low < high {
         let middle = low + (high - low) / 2;
-        let entry = ledger.reader().entry(middle)?.ok_or_else(|| StoreError::Damaged(format!("entry {middle} is absent")))?;
+        let entry = ledger
+            .reader()
+            .entry(middle)?
+            .ok_or_else(|| StoreError::Damaged(format!("entry {middle} is absent")))?;
         let leaf = Leaf::decode(&entry.leaf).map_err(Problem::internal)?;
         if leaf.recorded < time {
             low = middle + 1;
@@ -286,7 +335,10 @@ fn stored(ledger: &Ledger, seq: u64) -> Result<StoredEntry, Problem> {
     if seq >= ledger.size() {
         return Err(Problem::not_found("entry"));
     }
-    ledger.reader().entry(seq)?.ok_or_else(|| Problem::internal(format!("entry {seq} is absent")))
+    ledger
+        .reader()
+        .entry(seq)?
+        .ok_or_else(|| Problem::internal(format!("entry {seq} is absent")))
 }
 
 /// Read one entry.
@@ -305,9 +357,14 @@ fn stored(ledger: &Ledger, seq: u64) -> Result<StoredEntry, Problem> {
     security(("token" = []))
 )]
 #[get("/v1/ledgers/{ledger}/entries/{seq}")]
-pub async fn read_entry(at: InLedger<Entries>, path: web::Path<(String, u64)>) -> Result<HttpResponse, Problem> {
+pub async fn read_entry(
+    at: InLedger<Entries>,
+    path: web::Path<(String, u64)>,
+) -> Result<HttpResponse, Problem> {
     let entry = stored(&at.ledger, path.1)?;
-    let item = View::of(&at).show(&at.ledger, &entry)?.ok_or_else(|| Problem::not_found("entry"))?;
+    let item = View::of(&at)
+        .show(&at.ledger, &entry)?
+        .ok_or_else(|| Problem::not_found("entry"))?;
     Ok(HttpResponse::Ok().json(item))
 }
 
@@ -328,16 +385,26 @@ pub async fn read_entry(at: InLedger<Entries>, path: web::Path<(String, u64)>) -
     security(("token" = []))
 )]
 #[get("/v1/ledgers/{ledger}/entries/{seq}/receipt")]
-pub async fn any_receipt(at: InLedger<Proofs>, path: web::Path<(String, u64)>) -> Result<HttpResponse, Problem> {
+pub async fn any_receipt(
+    at: InLedger<Proofs>,
+    path: web::Path<(String, u64)>,
+) -> Result<HttpResponse, Problem> {
     let entry = stored(&at.ledger, path.1)?;
     let leaf = Leaf::decode(&entry.leaf).map_err(Problem::internal)?;
     let blind = match leaf.case {
-        Some(link) => at.ledger.reader().case_by_pseudonym(&link.case)?.map(|f| f.blind),
+        Some(link) => at
+            .ledger
+            .reader()
+            .case_by_pseudonym(&link.case)?
+            .map(|f| f.blind),
         None => None,
     };
     if !at.sight(Permission::ReadProofs).sees(blind.as_ref()) {
         return Err(Problem::not_found("entry"));
     }
-    let receipt = at.ledger.receipt(path.1)?.ok_or_else(|| Problem::not_found("entry"))?;
+    let receipt = at
+        .ledger
+        .receipt(path.1)?
+        .ok_or_else(|| Problem::not_found("entry"))?;
     Ok(text(receipt.encode()))
 }

@@ -34,7 +34,9 @@ pub struct PostedItem {
     pub leaf_hash: String,
     /// The receipt: a C2SP tlog-proof file with the leaf in its `extra` line. Keep it. Left out under `Prefer: return=minimal`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "c2sp.org/tlog-proof@v1\nextra eyJjYXNlIjo…\nindex 7\n…\n\nledger.example/demo\n8\n…")]
+    #[schema(
+        example = "c2sp.org/tlog-proof@v1\nextra eyJjYXNlIjo…\nindex 7\n…\n\nledger.example/demo\n8\n…"
+    )]
     pub receipt: Option<String>,
     /// The disclosures (base64url): whoever has them and the receipt can recompute what was committed. Left out under
     /// `Prefer: return=minimal`.
@@ -95,8 +97,14 @@ fn item(posted: Posted, minimal: bool) -> PostedItem {
     security(("token" = []))
 )]
 #[post("/v1/ledgers/{ledger}/events")]
-pub async fn post_events(at: InLedger<Posting>, request: HttpRequest, body: JsonBody) -> Result<HttpResponse, Problem> {
-    let value = body.value().map_err(|f| Problem::faults(f, Kind::InvalidEvent))?;
+pub async fn post_events(
+    at: InLedger<Posting>,
+    request: HttpRequest,
+    body: JsonBody,
+) -> Result<HttpResponse, Problem> {
+    let value = body
+        .value()
+        .map_err(|f| Problem::faults(f, Kind::InvalidEvent))?;
     let (values, is_batch) = match value {
         Value::Array(items) => (items, true),
         one => (vec![one], false),
@@ -105,15 +113,29 @@ pub async fn post_events(at: InLedger<Posting>, request: HttpRequest, body: Json
     let producer = at.caller.principal();
     let posted = at.ledger.append(&events, producer).await.map_err(|e| {
         let problem = Problem::from(e);
-        if is_batch { problem } else { problem.without_index() }
+        if is_batch {
+            problem
+        } else {
+            problem.without_index()
+        }
     })?;
-    let minimal = request.headers().get_all("prefer").any(|h| h.to_str().is_ok_and(|h| h.split(',').any(|p| p.trim() == "return=minimal")));
+    let minimal = request.headers().get_all("prefer").any(|h| {
+        h.to_str()
+            .is_ok_and(|h| h.split(',').any(|p| p.trim() == "return=minimal"))
+    });
     let all_new = posted.iter().all(|p| p.status == Status::Created);
     let first = posted.first().map(|p| p.seq);
-    let answer = PostAnswer { items: posted.into_iter().map(|p| item(p, minimal)).collect() };
-    let mut response = if all_new && first.is_some() { HttpResponse::Created() } else { HttpResponse::Ok() };
+    let answer = PostAnswer {
+        items: posted.into_iter().map(|p| item(p, minimal)).collect(),
+    };
+    let mut response = if all_new && first.is_some() {
+        HttpResponse::Created()
+    } else {
+        HttpResponse::Ok()
+    };
     if let (false, Some(seq)) = (is_batch, first)
-        && let Ok(place) = HeaderValue::from_str(&format!("/v1/ledgers/{}/entries/{seq}", at.ledger.name()))
+        && let Ok(place) =
+            HeaderValue::from_str(&format!("/v1/ledgers/{}/entries/{seq}", at.ledger.name()))
     {
         response.insert_header((LOCATION, place));
     }
@@ -123,21 +145,43 @@ pub async fn post_events(at: InLedger<Posting>, request: HttpRequest, body: Json
     Ok(response.json(answer))
 }
 
-fn read_events(at: &InLedger<Posting>, values: Vec<Value>, is_batch: bool) -> Result<Vec<Event>, Problem> {
+fn read_events(
+    at: &InLedger<Posting>,
+    values: Vec<Value>,
+    is_batch: bool,
+) -> Result<Vec<Event>, Problem> {
     let ledger = at.ledger.name();
-    let context = Context { ledger, origin: at.ledger.origin(), only_source: at.caller.only_source(ledger) };
-    let (mut events, mut faults, mut foreign) = (Vec::with_capacity(values.len()), Vec::new(), Vec::new());
+    let context = Context {
+        ledger,
+        origin: at.ledger.origin(),
+        only_source: at.caller.only_source(ledger),
+    };
+    let (mut events, mut faults, mut foreign) =
+        (Vec::with_capacity(values.len()), Vec::new(), Vec::new());
     for (index, value) in values.into_iter().enumerate() {
-        let prefix = if is_batch { format!("/{index}") } else { String::new() };
+        let prefix = if is_batch {
+            format!("/{index}")
+        } else {
+            String::new()
+        };
         match Event::read(value, &context) {
             Ok(event) => {
-                if event.source == at.ledger.origin() || !at.caller.may_post_for(&event.source, ledger) {
+                if event.source == at.ledger.origin()
+                    || !at.caller.may_post_for(&event.source, ledger)
+                {
                     let detail = "the token's grants do not list this source".to_owned();
-                    foreign.push(Fault { kind: FaultKind::Schema, pointer: format!("{prefix}/source"), detail });
+                    foreign.push(Fault {
+                        kind: FaultKind::Schema,
+                        pointer: format!("{prefix}/source"),
+                        detail,
+                    });
                 }
                 events.push(event);
             }
-            Err(found) => faults.extend(found.into_iter().map(|f| Fault { pointer: format!("{prefix}{}", f.pointer), ..f })),
+            Err(found) => faults.extend(found.into_iter().map(|f| Fault {
+                pointer: format!("{prefix}{}", f.pointer),
+                ..f
+            })),
         }
     }
     if !faults.is_empty() {
@@ -145,7 +189,11 @@ fn read_events(at: &InLedger<Posting>, values: Vec<Value>, is_batch: bool) -> Re
         return Err(Problem::faults(faults, Kind::InvalidEvent));
     }
     if !foreign.is_empty() {
-        return Err(Problem::new(Kind::SourceNotAllowed, "The token may not post for this source; nothing was stored.").at(foreign));
+        return Err(Problem::new(
+            Kind::SourceNotAllowed,
+            "The token may not post for this source; nothing was stored.",
+        )
+        .at(foreign));
     }
     Ok(events)
 }
@@ -180,13 +228,22 @@ pub struct ReceiptQuery {
     security(("token" = []))
 )]
 #[get("/v1/ledgers/{ledger}/receipts")]
-pub async fn own_receipt(at: InLedger<OwnReceipts>, query: web::Query<ReceiptQuery>) -> Result<HttpResponse, Problem> {
+pub async fn own_receipt(
+    at: InLedger<OwnReceipts>,
+    query: web::Query<ReceiptQuery>,
+) -> Result<HttpResponse, Problem> {
     let absent = || Problem::not_found("event");
     if !at.caller.may_post_for(&query.source, at.ledger.name()) {
         return Err(absent());
     }
     let eid = at.ledger.keyring().id.eid(&query.source, &query.id);
-    let seq = at.ledger.reader().find_identities(&[eid])?.pop().flatten().ok_or_else(absent)?;
+    let seq = at
+        .ledger
+        .reader()
+        .find_identities(&[eid])?
+        .pop()
+        .flatten()
+        .ok_or_else(absent)?;
     let receipt = at.ledger.receipt(seq)?.ok_or_else(absent)?;
     Ok(text(receipt.encode()))
 }

@@ -47,7 +47,11 @@ pub struct LedgerKeys {
 }
 
 fn info(ledger: &Ledger) -> LedgerInfo {
-    LedgerInfo { name: ledger.name().to_owned(), origin: ledger.origin().to_owned(), size: ledger.size() }
+    LedgerInfo {
+        name: ledger.name().to_owned(),
+        origin: ledger.origin().to_owned(),
+        size: ledger.size(),
+    }
 }
 
 /// List the ledgers that one has to do with.
@@ -63,8 +67,13 @@ fn info(ledger: &Ledger) -> LedgerInfo {
 )]
 #[get("/v1/ledgers")]
 pub async fn list_ledgers(who: Allowed<Oneself>, server: web::Data<Server>) -> HttpResponse {
-    let seen = server.ledgers.values().filter(|l| who.caller.sees_ledger(l.name()));
-    HttpResponse::Ok().json(LedgerList { items: seen.map(|l| info(l)).collect() })
+    let seen = server
+        .ledgers
+        .values()
+        .filter(|l| who.caller.sees_ledger(l.name()));
+    HttpResponse::Ok().json(LedgerList {
+        items: seen.map(|l| info(l)).collect(),
+    })
 }
 
 /// Look at a ledger.
@@ -126,9 +135,15 @@ pub async fn read_keys(at: InLedger<Knowing>) -> HttpResponse {
     security(("token" = []))
 )]
 #[get("/v1/ledgers/{ledger}/checkpoint")]
-pub async fn read_checkpoint(at: InLedger<Knowing>, server: web::Data<Server>) -> Result<HttpResponse, Problem> {
+pub async fn read_checkpoint(
+    at: InLedger<Knowing>,
+    server: web::Data<Server>,
+) -> Result<HttpResponse, Problem> {
     let mut response = text(server.published_checkpoint(&at.ledger)?);
-    response.headers_mut().insert(CACHE_CONTROL, actix_web::http::header::HeaderValue::from_static("private, max-age=1"));
+    response.headers_mut().insert(
+        CACHE_CONTROL,
+        actix_web::http::header::HeaderValue::from_static("private, max-age=1"),
+    );
     Ok(response)
 }
 

@@ -4,11 +4,11 @@
 use std::time::Instant;
 
 use actix_web::Error;
+use actix_web::HttpMessage;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::HttpMessage;
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 
@@ -18,10 +18,19 @@ pub struct Spans;
 
 impl RootSpanBuilder for Spans {
     fn on_request_start(request: &ServiceRequest) -> Span {
-        let id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
+        let id = request
+            .extensions()
+            .get::<RequestId>()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let route = request.match_pattern().unwrap_or_else(|| "none".into());
         // The caller's own trace of this request, when the header is of W3C form; not the trace that events speak of.
-        let trace = request.headers().get("traceparent").and_then(|h| h.to_str().ok()).and_then(transport_trace).unwrap_or_default();
+        let trace = request
+            .headers()
+            .get("traceparent")
+            .and_then(|h| h.to_str().ok())
+            .and_then(transport_trace)
+            .unwrap_or_default();
         tracing::info_span!("request", request_id = id, trace_id = trace, method = %request.method(), route, version = env!("CARGO_PKG_VERSION"), status = tracing::field::Empty)
     }
 
@@ -40,15 +49,31 @@ fn transport_trace(header: &str) -> Option<&str> {
 }
 
 /// Puts the request's id into its answer, and one line into the log when it is done.
-pub async fn request_id(request: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let id = request.extensions().get::<RequestId>().map(ToString::to_string);
+pub async fn request_id(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .map(ToString::to_string);
     let started = Instant::now();
     let mut response = next.call(request).await?;
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(component = "http", status = response.status().as_u16(), duration_ms, "request done");
+    tracing::info!(
+        component = "http",
+        status = response.status().as_u16(),
+        duration_ms,
+        "request done"
+    );
     if let Some(value) = id.and_then(|id| HeaderValue::from_str(&id).ok()) {
-        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-request-id"), value);
     }
-    response.headers_mut().insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    response.headers_mut().insert(
+        HeaderName::from_static("x-content-type-options"),
+        HeaderValue::from_static("nosniff"),
+    );
     Ok(response)
 }

@@ -58,19 +58,42 @@ impl Server {
     ///
     /// # Errors
     /// When a built-in message catalogue cannot be read.
-    pub fn new(ledgers: BTreeMap<String, Arc<Ledger>>, access: Access, profile: Profile, clock: Arc<dyn Clock>) -> Result<Self, judge::CatalogueError> {
-        let catalogues = judge::catalogue::builtin().into_iter().map(|(lang, bytes)| Ok((lang, Catalogue::parse(bytes)?))).collect::<Result<_, _>>()?;
-        Ok(Self { ledgers, access, profile, clock, catalogues, published: Mutex::default(), recording: tokio::sync::Mutex::new(()) })
+    pub fn new(
+        ledgers: BTreeMap<String, Arc<Ledger>>,
+        access: Access,
+        profile: Profile,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, judge::CatalogueError> {
+        let catalogues = judge::catalogue::builtin()
+            .into_iter()
+            .map(|(lang, bytes)| Ok((lang, Catalogue::parse(bytes)?)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            ledgers,
+            access,
+            profile,
+            clock,
+            catalogues,
+            published: Mutex::default(),
+            recording: tokio::sync::Mutex::new(()),
+        })
     }
 
     fn languages(&self) -> String {
-        self.catalogues.keys().copied().collect::<Vec<_>>().join(", ")
+        self.catalogues
+            .keys()
+            .copied()
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// The published checkpoint: the newest, but at most one a second, so that single events cannot be told apart.
     fn published_checkpoint(&self, ledger: &Ledger) -> Result<String, StoreError> {
         let now = self.clock.elapsed();
-        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut published = self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some((when, note)) = published.get(ledger.name())
             && now.saturating_sub(*when) < PUBLISH_EVERY
         {
@@ -107,24 +130,46 @@ impl Server {
 
     async fn record_change(&self, pending: &PendingChange) -> bool {
         for name in &pending.missing {
-            let Some(ledger) = self.ledgers.get(name) else { continue };
+            let Some(ledger) = self.ledgers.get(name) else {
+                continue;
+            };
             // Names and cases are personal and stay in the server's database; ids and kinds are enough to follow them.
             let details = pending.details_for(name);
             let roles: Vec<&str> = details.grants.iter().map(|g| g.role.name()).collect();
             let mut fact = Map::from_iter([
                 ("change".to_owned(), json!(pending.change.id.to_hex())),
                 ("kind".to_owned(), json!(pending.change.kind.name())),
-                ("principal".to_owned(), json!(pending.change.principal.to_hex())),
+                (
+                    "principal".to_owned(),
+                    json!(pending.change.principal.to_hex()),
+                ),
                 ("roles".to_owned(), json!(roles)),
                 ("time".to_owned(), json!(pending.change.time.to_string())),
             ]);
-            fact.extend(pending.change.by.map(|by| ("by".to_owned(), json!(by.to_hex()))));
+            fact.extend(
+                pending
+                    .change
+                    .by
+                    .map(|by| ("by".to_owned(), json!(by.to_hex()))),
+            );
             let id = pending.change.id.to_hex();
             // A crash between the two repeats only the second: the entry's identity is the change's.
-            let recorded = ledger.append_own_once("principal.changed", fact, &id).await.map_err(|e| e.to_string());
-            let marked = recorded.and_then(|_| self.access.mark_recorded(pending.change.id, name).map_err(|e| e.to_string()));
+            let recorded = ledger
+                .append_own_once("principal.changed", fact, &id)
+                .await
+                .map_err(|e| e.to_string());
+            let marked = recorded.and_then(|_| {
+                self.access
+                    .mark_recorded(pending.change.id, name)
+                    .map_err(|e| e.to_string())
+            });
             if let Err(e) = marked {
-                tracing::error!(component = "http", error = e, retryable = true, "a change of access is not recorded yet");
+                tracing::error!(
+                    component = "http",
+                    error = e,
+                    retryable = true,
+                    "a change of access is not recorded yet"
+                );
                 return false;
             }
         }
@@ -138,8 +183,18 @@ impl Server {
     pub async fn record_profile(&self) -> Result<(), Problem> {
         let digest = self.profile.digest().to_hex();
         for ledger in self.ledgers.values() {
-            let query = EntryQuery { kind: Some("policy.changed".into()), below: ledger.size(), limit: 100_000, ..EntryQuery::default() };
-            let last = ledger.reader().entries(&query)?.pop().and_then(|e| crate::ledger::Leaf::decode(&e.leaf).ok()).and_then(|l| l.fact);
+            let query = EntryQuery {
+                kind: Some("policy.changed".into()),
+                below: ledger.size(),
+                limit: 100_000,
+                ..EntryQuery::default()
+            };
+            let last = ledger
+                .reader()
+                .entries(&query)?
+                .pop()
+                .and_then(|e| crate::ledger::Leaf::decode(&e.leaf).ok())
+                .and_then(|l| l.fact);
             if last.and_then(|f| f.get("sha256").cloned()) == Some(json!(digest)) {
                 continue;
             }
@@ -165,7 +220,9 @@ impl Server {
 
 /// A text answer.
 fn text(body: String) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(body)
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .body(body)
 }
 
 /// Whether the service is alive.
@@ -237,15 +294,35 @@ fn routes(config: &mut ServiceConfig<'_>) {
 /// The OpenAPI 3.1 document, made from the code.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let (_, mut document) = App::new().into_utoipa_app().openapi(Document::openapi()).configure(routes).split_for_parts();
-    let scheme = SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).description(Some("A token of a principal: wh_…")).build());
-    document.components.get_or_insert_with(Default::default).add_security_scheme("token", scheme);
+    let (_, mut document) = App::new()
+        .into_utoipa_app()
+        .openapi(Document::openapi())
+        .configure(routes)
+        .split_for_parts();
+    let scheme = SecurityScheme::Http(
+        Http::builder()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A token of a principal: wh_…"))
+            .build(),
+    );
+    document
+        .components
+        .get_or_insert_with(Default::default)
+        .add_security_scheme("token", scheme);
     document
 }
 
 async fn nowhere(request: HttpRequest) -> HttpResponse {
     let known = request.match_pattern().is_some();
-    if known { Problem::new(Kind::MethodNotAllowed, "This address does not have that method.").error_response() } else { Problem::not_found("address").error_response() }
+    if known {
+        Problem::new(
+            Kind::MethodNotAllowed,
+            "This address does not have that method.",
+        )
+        .error_response()
+    } else {
+        Problem::not_found("address").error_response()
+    }
 }
 
 fn refuse(kind: Kind, detail: String) -> actix_web::Error {
@@ -258,15 +335,27 @@ fn refuse(kind: Kind, detail: String) -> actix_web::Error {
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve(server: web::Data<Server>, listener: TcpListener, workers: usize) -> std::io::Result<(actix_web::dev::Server, ServerHandle)> {
+pub fn serve(
+    server: web::Data<Server>,
+    listener: TcpListener,
+    workers: usize,
+) -> std::io::Result<(actix_web::dev::Server, ServerHandle)> {
     let document = openapi();
     let running = HttpServer::new(move || {
         App::new()
             .wrap(actix_web::middleware::from_fn(log::request_id))
             .wrap(tracing_actix_web::TracingLogger::<log::Spans>::new())
             .app_data(server.clone())
-            .app_data(web::QueryConfig::default().error_handler(|e, _| refuse(Kind::InvalidQuery, format!("{e}."))))
-            .app_data(web::PathConfig::default().error_handler(|_, _| refuse(Kind::NotFound, "There is nothing under this address.".into())))
+            .app_data(
+                web::QueryConfig::default()
+                    .error_handler(|e, _| refuse(Kind::InvalidQuery, format!("{e}."))),
+            )
+            .app_data(web::PathConfig::default().error_handler(|_, _| {
+                refuse(
+                    Kind::NotFound,
+                    "There is nothing under this address.".into(),
+                )
+            }))
             .into_utoipa_app()
             .configure(routes)
             .into_app()

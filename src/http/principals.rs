@@ -12,7 +12,9 @@ use super::Server;
 use super::auth::{Allowed, Managing, Oneself};
 use super::body::JsonBody;
 use super::problem::{Kind, Problem, ProblemBody};
-use crate::access::{Actor, BlindCase, Cases, Grant, Ledgers, NewGrant, NewToken, Principal, Role, Scope, TokenInfo};
+use crate::access::{
+    Actor, BlindCase, Cases, Grant, Ledgers, NewGrant, NewToken, Principal, Role, Scope, TokenInfo,
+};
 use crate::ledger::{Id16, Timestamp};
 
 /// A principal to be created.
@@ -111,29 +113,55 @@ fn time(at: &str, text: Option<&String>) -> Result<Option<Timestamp>, Problem> {
 impl GrantRequest {
     /// The grant, with case ids replaced by what each ledger's key makes of them.
     fn blinded(&self, server: &Server) -> Result<NewGrant, Problem> {
-        let ledgers = if self.ledgers.iter().any(|l| l == "*") { Ledgers::All } else { Ledgers::Only(self.ledgers.iter().cloned().collect()) };
+        let ledgers = if self.ledgers.iter().any(|l| l == "*") {
+            Ledgers::All
+        } else {
+            Ledgers::Only(self.ledgers.iter().cloned().collect())
+        };
         let cases = if self.all_cases == Some(true) {
             Cases::All
         } else {
             let mut only: BTreeMap<String, BTreeSet<BlindCase>> = BTreeMap::new();
             for (name, ids) in self.cases.iter().flatten() {
-                let ledger = server.ledgers.get(name).ok_or_else(|| Problem::not_found("ledger"))?;
-                only.insert(name.clone(), ids.iter().map(|id| BlindCase(ledger.keyring().id.blind("case", id))).collect());
+                let ledger = server
+                    .ledgers
+                    .get(name)
+                    .ok_or_else(|| Problem::not_found("ledger"))?;
+                only.insert(
+                    name.clone(),
+                    ids.iter()
+                        .map(|id| BlindCase(ledger.keyring().id.blind("case", id)))
+                        .collect(),
+                );
             }
             Cases::Only(only)
         };
         let sources = self.sources.iter().flatten().cloned().collect();
-        Ok(NewGrant { role: self.role, scope: Scope { ledgers, sources, cases }, expires: time("expires", self.expires.as_ref())? })
+        Ok(NewGrant {
+            role: self.role,
+            scope: Scope {
+                ledgers,
+                sources,
+                cases,
+            },
+            expires: time("expires", self.expires.as_ref())?,
+        })
     }
 }
 
 fn made(token: &NewToken) -> TokenMade {
-    TokenMade { id: token.id().to_hex(), token: token.expose().to_owned(), expires: token.expires().map(|t| t.to_string()) }
+    TokenMade {
+        id: token.id().to_hex(),
+        token: token.expose().to_owned(),
+        expires: token.expires().map(|t| t.to_string()),
+    }
 }
 
 /// A token is shown once, and no cache may keep it.
 fn once(token: &NewToken) -> HttpResponse {
-    HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(made(token))
+    HttpResponse::Created()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(made(token))
 }
 
 fn id(text: &str, what: &str) -> Result<Id16, Problem> {
@@ -154,7 +182,12 @@ fn id(text: &str, what: &str) -> Result<Id16, Problem> {
 #[get("/v1/me")]
 pub async fn me(who: Allowed<Oneself>) -> HttpResponse {
     let c = &who.caller;
-    HttpResponse::Ok().json(Me { principal: c.principal().to_hex(), name: c.name().to_owned(), token: c.token().to_hex(), grants: c.grants().to_vec() })
+    HttpResponse::Ok().json(Me {
+        principal: c.principal().to_hex(),
+        name: c.name().to_owned(),
+        token: c.token().to_hex(),
+        grants: c.grants().to_vec(),
+    })
 }
 
 /// Which page of principals.
@@ -182,15 +215,31 @@ pub struct PrincipalsQuery {
     security(("token" = []))
 )]
 #[get("/v1/principals")]
-pub async fn list_principals(who: Allowed<Managing>, server: web::Data<Server>, query: web::Query<PrincipalsQuery>) -> Result<HttpResponse, Problem> {
+pub async fn list_principals(
+    who: Allowed<Managing>,
+    server: web::Data<Server>,
+    query: web::Query<PrincipalsQuery>,
+) -> Result<HttpResponse, Problem> {
     let wrong = || Problem::new(Kind::InvalidCursor, "The cursor is not one of this list.");
-    let after = query.cursor.as_deref().map(|c| Id16::from_hex(c).ok_or_else(wrong)).transpose()?;
+    let after = query
+        .cursor
+        .as_deref()
+        .map(|c| Id16::from_hex(c).ok_or_else(wrong))
+        .transpose()?;
     let limit = query.limit.unwrap_or(100);
     if !(1..=1_000).contains(&limit) {
-        return Err(Problem::new(Kind::InvalidQuery, "`limit` must be between 1 and 1000."));
+        return Err(Problem::new(
+            Kind::InvalidQuery,
+            "`limit` must be between 1 and 1000.",
+        ));
     }
-    let page = server.access.principals(Actor::Caller(&who.caller), after, limit)?;
-    Ok(HttpResponse::Ok().json(PrincipalPage { items: page.items, next_cursor: page.next.map(|n| n.to_hex()) }))
+    let page = server
+        .access
+        .principals(Actor::Caller(&who.caller), after, limit)?;
+    Ok(HttpResponse::Ok().json(PrincipalPage {
+        items: page.items,
+        next_cursor: page.next.map(|n| n.to_hex()),
+    }))
 }
 
 /// Create a principal.
@@ -213,10 +262,23 @@ pub async fn list_principals(who: Allowed<Managing>, server: web::Data<Server>, 
     security(("token" = []))
 )]
 #[post("/v1/principals")]
-pub async fn create_principal(who: Allowed<Managing>, server: web::Data<Server>, body: JsonBody) -> Result<HttpResponse, Problem> {
+pub async fn create_principal(
+    who: Allowed<Managing>,
+    server: web::Data<Server>,
+    body: JsonBody,
+) -> Result<HttpResponse, Problem> {
     let request: PrincipalRequest = body.read()?;
-    let grants = request.grants.iter().map(|g| g.blinded(&server)).collect::<Result<Vec<_>, _>>()?;
-    let principal = server.access.create_principal(Actor::Caller(&who.caller), &request.name, &grants, server.clock.now())?;
+    let grants = request
+        .grants
+        .iter()
+        .map(|g| g.blinded(&server))
+        .collect::<Result<Vec<_>, _>>()?;
+    let principal = server.access.create_principal(
+        Actor::Caller(&who.caller),
+        &request.name,
+        &grants,
+        server.clock.now(),
+    )?;
     server.record_changes().await;
     let mut response = HttpResponse::Created();
     if let Ok(place) = HeaderValue::from_str(&format!("/v1/principals/{}", principal.id)) {
@@ -239,8 +301,14 @@ pub async fn create_principal(who: Allowed<Managing>, server: web::Data<Server>,
     security(("token" = []))
 )]
 #[get("/v1/principals/{principal}")]
-pub async fn read_principal(who: Allowed<Managing>, server: web::Data<Server>, path: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let principal = server.access.principal(Actor::Caller(&who.caller), id(&path, "principal")?)?;
+pub async fn read_principal(
+    who: Allowed<Managing>,
+    server: web::Data<Server>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let principal = server
+        .access
+        .principal(Actor::Caller(&who.caller), id(&path, "principal")?)?;
     Ok(HttpResponse::Ok().json(principal))
 }
 
@@ -258,8 +326,16 @@ pub async fn read_principal(who: Allowed<Managing>, server: web::Data<Server>, p
     security(("token" = []))
 )]
 #[delete("/v1/principals/{principal}")]
-pub async fn revoke_principal(who: Allowed<Managing>, server: web::Data<Server>, path: web::Path<String>) -> Result<HttpResponse, Problem> {
-    server.access.revoke_principal(Actor::Caller(&who.caller), id(&path, "principal")?, server.clock.now())?;
+pub async fn revoke_principal(
+    who: Allowed<Managing>,
+    server: web::Data<Server>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    server.access.revoke_principal(
+        Actor::Caller(&who.caller),
+        id(&path, "principal")?,
+        server.clock.now(),
+    )?;
     server.record_changes().await;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -284,10 +360,20 @@ pub async fn revoke_principal(who: Allowed<Managing>, server: web::Data<Server>,
     security(("token" = []))
 )]
 #[post("/v1/principals/{principal}/grants")]
-pub async fn add_grant(who: Allowed<Managing>, server: web::Data<Server>, path: web::Path<String>, body: JsonBody) -> Result<HttpResponse, Problem> {
+pub async fn add_grant(
+    who: Allowed<Managing>,
+    server: web::Data<Server>,
+    path: web::Path<String>,
+    body: JsonBody,
+) -> Result<HttpResponse, Problem> {
     let grant: GrantRequest = body.read()?;
     let grant = grant.blinded(&server)?;
-    let given = server.access.add_grant(Actor::Caller(&who.caller), id(&path, "principal")?, &grant, server.clock.now())?;
+    let given = server.access.add_grant(
+        Actor::Caller(&who.caller),
+        id(&path, "principal")?,
+        &grant,
+        server.clock.now(),
+    )?;
     server.record_changes().await;
     Ok(HttpResponse::Created().json(given))
 }
@@ -309,9 +395,18 @@ pub async fn add_grant(who: Allowed<Managing>, server: web::Data<Server>, path: 
     security(("token" = []))
 )]
 #[delete("/v1/principals/{principal}/grants/{grant}")]
-pub async fn end_grant(who: Allowed<Managing>, server: web::Data<Server>, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
+pub async fn end_grant(
+    who: Allowed<Managing>,
+    server: web::Data<Server>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
     let (principal, grant) = (id(&path.0, "principal")?, id(&path.1, "grant")?);
-    server.access.end_grant(Actor::Caller(&who.caller), principal, grant, server.clock.now())?;
+    server.access.end_grant(
+        Actor::Caller(&who.caller),
+        principal,
+        grant,
+        server.clock.now(),
+    )?;
     server.record_changes().await;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -332,8 +427,14 @@ pub async fn end_grant(who: Allowed<Managing>, server: web::Data<Server>, path: 
     security(("token" = []))
 )]
 #[get("/v1/principals/{principal}/tokens")]
-pub async fn list_tokens(who: Allowed<Managing>, server: web::Data<Server>, path: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let items = server.access.tokens(Actor::Caller(&who.caller), id(&path, "principal")?)?;
+pub async fn list_tokens(
+    who: Allowed<Managing>,
+    server: web::Data<Server>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let items = server
+        .access
+        .tokens(Actor::Caller(&who.caller), id(&path, "principal")?)?;
     Ok(HttpResponse::Ok().json(TokenList { items }))
 }
 
@@ -359,10 +460,20 @@ pub async fn list_tokens(who: Allowed<Managing>, server: web::Data<Server>, path
     security(("token" = []))
 )]
 #[post("/v1/principals/{principal}/tokens")]
-pub async fn mint_token(who: Allowed<Managing>, server: web::Data<Server>, path: web::Path<String>, body: JsonBody) -> Result<HttpResponse, Problem> {
+pub async fn mint_token(
+    who: Allowed<Managing>,
+    server: web::Data<Server>,
+    path: web::Path<String>,
+    body: JsonBody,
+) -> Result<HttpResponse, Problem> {
     let request: TokenRequest = body.read()?;
     let expires = time("expires", request.expires.as_ref())?;
-    let token = server.access.mint_token(Actor::Caller(&who.caller), id(&path, "principal")?, expires, server.clock.now())?;
+    let token = server.access.mint_token(
+        Actor::Caller(&who.caller),
+        id(&path, "principal")?,
+        expires,
+        server.clock.now(),
+    )?;
     server.record_changes().await;
     Ok(once(&token))
 }
@@ -392,12 +503,24 @@ pub async fn mint_token(who: Allowed<Managing>, server: web::Data<Server>, path:
     security(("token" = []))
 )]
 #[post("/v1/principals/{principal}/tokens/{token}/rotate")]
-pub async fn rotate_token(who: Allowed<Managing>, server: web::Data<Server>, path: web::Path<(String, String)>, body: JsonBody) -> Result<HttpResponse, Problem> {
+pub async fn rotate_token(
+    who: Allowed<Managing>,
+    server: web::Data<Server>,
+    path: web::Path<(String, String)>,
+    body: JsonBody,
+) -> Result<HttpResponse, Problem> {
     let request: TokenRequest = body.read()?;
     let expires = time("expires", request.expires.as_ref())?;
     let grace = Duration::from_secs(request.grace_seconds.unwrap_or(0));
     let (principal, token) = (id(&path.0, "principal")?, id(&path.1, "token")?);
-    let token = server.access.rotate_token(Actor::Caller(&who.caller), principal, token, expires, grace, server.clock.now())?;
+    let token = server.access.rotate_token(
+        Actor::Caller(&who.caller),
+        principal,
+        token,
+        expires,
+        grace,
+        server.clock.now(),
+    )?;
     server.record_changes().await;
     Ok(once(&token))
 }
@@ -419,9 +542,18 @@ pub async fn rotate_token(who: Allowed<Managing>, server: web::Data<Server>, pat
     security(("token" = []))
 )]
 #[delete("/v1/principals/{principal}/tokens/{token}")]
-pub async fn revoke_token(who: Allowed<Managing>, server: web::Data<Server>, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
+pub async fn revoke_token(
+    who: Allowed<Managing>,
+    server: web::Data<Server>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
     let (principal, token) = (id(&path.0, "principal")?, id(&path.1, "token")?);
-    server.access.revoke_token(Actor::Caller(&who.caller), principal, token, server.clock.now())?;
+    server.access.revoke_token(
+        Actor::Caller(&who.caller),
+        principal,
+        token,
+        server.clock.now(),
+    )?;
     server.record_changes().await;
     Ok(HttpResponse::NoContent().finish())
 }

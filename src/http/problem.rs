@@ -155,18 +155,30 @@ pub struct Problem {
 impl Problem {
     /// A problem with what happened this time.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), more: Map::new(), internal: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            more: Map::new(),
+            internal: None,
+        }
     }
 
     /// Nothing there, or nothing that the caller may know of.
     #[must_use]
     pub fn not_found(what: &str) -> Self {
-        Self::new(Kind::NotFound, format!("There is no such {what}, or none that this token may know of."))
+        Self::new(
+            Kind::NotFound,
+            format!("There is no such {what}, or none that this token may know of."),
+        )
     }
 
     /// Something that should not happen; the reason goes to the log only.
     pub fn internal(reason: impl fmt::Display) -> Self {
-        let mut problem = Self::new(Kind::Internal, "Something went wrong that should not. The log has it under this request's id.");
+        let mut problem = Self::new(
+            Kind::Internal,
+            "Something went wrong that should not. The log has it under this request's id.",
+        );
         problem.internal = Some(reason.to_string());
         problem
     }
@@ -187,8 +199,22 @@ impl Problem {
             Some(FaultKind::Schema) | None => other,
         };
         let count = faults.len();
-        let (were, nothing) = (if count == 1 { "fault was" } else { "faults were" }, if other == Kind::InvalidEvent { "stored" } else { "changed" });
-        let mut problem = Self::new(kind, format!("{count} {were} found; nothing was {nothing}."));
+        let (were, nothing) = (
+            if count == 1 {
+                "fault was"
+            } else {
+                "faults were"
+            },
+            if other == Kind::InvalidEvent {
+                "stored"
+            } else {
+                "changed"
+            },
+        );
+        let mut problem = Self::new(
+            kind,
+            format!("{count} {were} found; nothing was {nothing}."),
+        );
         problem.errors = faults;
         problem
     }
@@ -222,7 +248,14 @@ impl Problem {
             title: self.kind.title().to_owned(),
             status: self.kind.status(),
             detail: self.detail.clone(),
-            errors: self.errors.iter().map(|f| ProblemFault { pointer: f.pointer.clone(), detail: f.detail.clone() }).collect(),
+            errors: self
+                .errors
+                .iter()
+                .map(|f| ProblemFault {
+                    pointer: f.pointer.clone(),
+                    detail: f.detail.clone(),
+                })
+                .collect(),
             more: self.more.clone(),
         }
     }
@@ -250,11 +283,24 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let internal = self.internal.as_deref().unwrap_or_default();
         match self.kind.status() {
-            500 | 503 => tracing::error!(component = "http", error_type = self.kind.slug(), retryable = self.retryable(), reason = internal, "request failed"),
-            _ => tracing::info!(component = "http", error_type = self.kind.slug(), retryable = self.retryable(), "request refused"),
+            500 | 503 => tracing::error!(
+                component = "http",
+                error_type = self.kind.slug(),
+                retryable = self.retryable(),
+                reason = internal,
+                "request failed"
+            ),
+            _ => tracing::info!(
+                component = "http",
+                error_type = self.kind.slug(),
+                retryable = self.retryable(),
+                "request refused"
+            ),
         }
         let mut response = HttpResponseBuilder::new(self.status_code());
-        response.insert_header((CONTENT_TYPE, "application/problem+json")).insert_header((CACHE_CONTROL, "no-store"));
+        response
+            .insert_header((CONTENT_TYPE, "application/problem+json"))
+            .insert_header((CACHE_CONTROL, "no-store"));
         if self.retryable() {
             response.insert_header((RETRY_AFTER, "1"));
         }
@@ -270,7 +316,10 @@ impl From<StoreError> for Problem {
         match &e {
             StoreError::Damaged(_) | StoreError::Version(_) => Self::internal(e),
             StoreError::Backend(_) | StoreError::Unavailable(_) | StoreError::HeadMoved => {
-                let mut problem = Self::new(Kind::Unavailable, "The ledger's database does not answer now; try again.");
+                let mut problem = Self::new(
+                    Kind::Unavailable,
+                    "The ledger's database does not answer now; try again.",
+                );
                 problem.internal = Some(e.to_string());
                 problem
             }
@@ -281,26 +330,50 @@ impl From<StoreError> for Problem {
 impl From<AppendError> for Problem {
     fn from(e: AppendError) -> Self {
         let detail = e.to_string();
-        let at = |index: usize, text: &str| Fault { kind: FaultKind::Schema, pointer: format!("/{index}"), detail: text.to_owned() };
+        let at = |index: usize, text: &str| Fault {
+            kind: FaultKind::Schema,
+            pointer: format!("/{index}"),
+            detail: text.to_owned(),
+        };
         match e {
             AppendError::Busy => Self::new(Kind::Busy, detail),
             AppendError::Closed => Self::new(Kind::Unavailable, detail),
             AppendError::Unavailable(reason) => {
-                let mut problem = Self::new(Kind::Unavailable, "The ledger cannot write now. Nothing was acknowledged; send the same again.");
+                let mut problem = Self::new(
+                    Kind::Unavailable,
+                    "The ledger cannot write now. Nothing was acknowledged; send the same again.",
+                );
                 problem.internal = Some(reason);
                 problem
             }
             AppendError::ClockBehind { .. } => Self::new(Kind::ClockBehind, detail),
             AppendError::Conflict { index, seq, erased } => {
-                let kind = if erased { Kind::EventErased } else { Kind::EventConflict };
-                Self::new(kind, detail).at(vec![at(index, "its identity is taken")]).with("seq", seq.into())
+                let kind = if erased {
+                    Kind::EventErased
+                } else {
+                    Kind::EventConflict
+                };
+                Self::new(kind, detail)
+                    .at(vec![at(index, "its identity is taken")])
+                    .with("seq", seq.into())
             }
-            AppendError::ConflictWithin { first, second } => {
-                Self::new(Kind::EventConflict, detail).at(vec![at(first, "it has the same identity as another event of this request"), at(second, "it has the same identity as another event of this request")])
-            }
+            AppendError::ConflictWithin { first, second } => Self::new(Kind::EventConflict, detail)
+                .at(vec![
+                    at(
+                        first,
+                        "it has the same identity as another event of this request",
+                    ),
+                    at(
+                        second,
+                        "it has the same identity as another event of this request",
+                    ),
+                ]),
             AppendError::CaseMoved => Self::new(Kind::CaseBusy, detail),
             AppendError::Store(e) => e.into(),
-            AppendError::Raced | AppendError::SlotGone | AppendError::Keyring(_) | AppendError::Content(_) => Self::internal(detail),
+            AppendError::Raced
+            | AppendError::SlotGone
+            | AppendError::Keyring(_)
+            | AppendError::Content(_) => Self::internal(detail),
         }
     }
 }
@@ -310,7 +383,10 @@ impl From<ReconstructError> for Problem {
         match e {
             ReconstructError::NotFound => Self::not_found("case, trace or recommendation"),
             ReconstructError::SeveralCases(cases) => {
-                let names: Vec<Value> = cases.iter().map(|c| Value::String(format!("~{c}"))).collect();
+                let names: Vec<Value> = cases
+                    .iter()
+                    .map(|c| Value::String(format!("~{c}")))
+                    .collect();
                 let detail = ReconstructError::SeveralCases(cases).to_string();
                 Self::new(Kind::SeveralCases, detail).with("cases", Value::Array(names))
             }
@@ -328,7 +404,11 @@ impl From<ReportError> for Problem {
             ReportError::CaseBusy => Self::new(Kind::CaseBusy, e.to_string()),
             ReportError::Ledger(e) => e.into(),
             ReportError::Supersedes => {
-                let fault = Fault { kind: FaultKind::Schema, pointer: "/supersedes".into(), detail: e.to_string() };
+                let fault = Fault {
+                    kind: FaultKind::Schema,
+                    pointer: "/supersedes".into(),
+                    detail: e.to_string(),
+                };
                 Self::faults(vec![fault], Kind::InvalidRequest)
             }
             ReportError::Damaged(_) => Self::internal(e),
@@ -340,11 +420,17 @@ impl From<AuthError> for Problem {
     fn from(e: AuthError) -> Self {
         match e {
             AuthError::Store(e) => {
-                let mut problem = Self::new(Kind::Unavailable, "Tokens cannot be checked now; try again.");
+                let mut problem = Self::new(
+                    Kind::Unavailable,
+                    "Tokens cannot be checked now; try again.",
+                );
                 problem.internal = Some(e.to_string());
                 problem
             }
-            e => Self::new(Kind::Unauthenticated, format!("The token was not accepted: {e}.")),
+            e => Self::new(
+                Kind::Unauthenticated,
+                format!("The token was not accepted: {e}."),
+            ),
         }
     }
 }
@@ -355,14 +441,22 @@ impl From<AccessError> for Problem {
         match e {
             AccessError::NotFound(what) => Self::not_found(what),
             AccessError::Forbidden | AccessError::OwnAccess => Self::new(Kind::Forbidden, detail),
-            AccessError::BadName | AccessError::NoGrant | AccessError::Grant(_) | AccessError::MixedRoles | AccessError::ExpiryPast | AccessError::GraceTooLong(_) => {
-                Self::new(Kind::InvalidRequest, detail)
+            AccessError::BadName
+            | AccessError::NoGrant
+            | AccessError::Grant(_)
+            | AccessError::MixedRoles
+            | AccessError::ExpiryPast
+            | AccessError::GraceTooLong(_) => Self::new(Kind::InvalidRequest, detail),
+            AccessError::PrincipalRevoked | AccessError::TokenEnded => {
+                Self::new(Kind::AccessChange, detail)
             }
-            AccessError::PrincipalRevoked | AccessError::TokenEnded => Self::new(Kind::AccessChange, detail),
             AccessError::Busy => Self::new(Kind::Busy, detail),
             AccessError::Random(_) => Self::internal(detail),
             AccessError::Store(_) => {
-                let mut problem = Self::new(Kind::Unavailable, "The database of principals does not answer now; try again.");
+                let mut problem = Self::new(
+                    Kind::Unavailable,
+                    "The database of principals does not answer now; try again.",
+                );
                 problem.internal = Some(detail);
                 problem
             }

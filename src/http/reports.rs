@@ -24,7 +24,11 @@ pub struct ReportRequest {
     /// What it is about.
     subject: ReportSubject,
     /// Why it is asked for. It is signed and can never be erased: no personal data.
-    #[schema(min_length = 1, max_length = 500, example = "Supervisory review 2026/114")]
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        example = "Supervisory review 2026/114"
+    )]
     purpose: String,
     /// The report that this one replaces.
     #[schema(example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0")]
@@ -72,17 +76,39 @@ fn question(subject: &ReportSubject) -> Result<Question, Problem> {
         (case, Some(trace), None) => Ok(Question::Trace(trace.clone(), case)),
         (case, None, Some(id)) => Ok(Question::Recommendation(id.clone(), case)),
         _ => {
-            let detail = "name a case, a trace or a recommendation (a case may stand beside either)".to_owned();
-            Err(Problem::faults(vec![Fault { kind: FaultKind::Schema, pointer: "/subject".into(), detail }], Kind::InvalidRequest))
+            let detail =
+                "name a case, a trace or a recommendation (a case may stand beside either)"
+                    .to_owned();
+            Err(Problem::faults(
+                vec![Fault {
+                    kind: FaultKind::Schema,
+                    pointer: "/subject".into(),
+                    detail,
+                }],
+                Kind::InvalidRequest,
+            ))
         }
     }
 }
 
 /// The role in which somebody asks: of their grants that permit it, the one that sees most.
 fn asking_role(at: &InLedger<Issuing>) -> &'static str {
-    let roles = [Role::Regulator, Role::Investigator, Role::PrivacyOfficer, Role::Auditor];
-    let held = |role: Role| at.caller.grants().iter().any(|g| g.role == role && g.scope.ledgers.contains(at.ledger.name()));
-    roles.into_iter().find(|r| r.may(Permission::IssueReports) && held(*r)).map_or("unknown", Role::name)
+    let roles = [
+        Role::Regulator,
+        Role::Investigator,
+        Role::PrivacyOfficer,
+        Role::Auditor,
+    ];
+    let held = |role: Role| {
+        at.caller
+            .grants()
+            .iter()
+            .any(|g| g.role == role && g.scope.ledgers.contains(at.ledger.name()))
+    };
+    roles
+        .into_iter()
+        .find(|r| r.may(Permission::IssueReports) && held(*r))
+        .map_or("unknown", Role::name)
 }
 
 /// Issue a signed report.
@@ -108,24 +134,50 @@ fn asking_role(at: &InLedger<Issuing>) -> &'static str {
     security(("token" = []))
 )]
 #[post("/v1/ledgers/{ledger}/reports")]
-pub async fn issue_report(at: InLedger<Issuing>, server: web::Data<Server>, body: JsonBody) -> Result<HttpResponse, Problem> {
+pub async fn issue_report(
+    at: InLedger<Issuing>,
+    server: web::Data<Server>,
+    body: JsonBody,
+) -> Result<HttpResponse, Problem> {
     let request: ReportRequest = body.read()?;
-    let fault = |pointer: &str, detail: String| Fault { kind: FaultKind::Schema, pointer: pointer.to_owned(), detail };
+    let fault = |pointer: &str, detail: String| Fault {
+        kind: FaultKind::Schema,
+        pointer: pointer.to_owned(),
+        detail,
+    };
     let mut faults = Vec::new();
-    if request.purpose.chars().count() > MAX_TEXT || request.purpose.chars().any(char::is_control) || request.purpose.trim().is_empty() {
-        faults.push(fault("/purpose", format!("the purpose has 1 to {MAX_TEXT} characters and no control characters")));
+    if request.purpose.chars().count() > MAX_TEXT
+        || request.purpose.chars().any(char::is_control)
+        || request.purpose.trim().is_empty()
+    {
+        faults.push(fault(
+            "/purpose",
+            format!("the purpose has 1 to {MAX_TEXT} characters and no control characters"),
+        ));
     }
     let supersedes = request.supersedes.as_deref().map(Id16::from_hex);
     if supersedes == Some(None) {
-        faults.push(fault("/supersedes", "a report id has 32 lower-case hex digits".into()));
+        faults.push(fault(
+            "/supersedes",
+            "a report id has 32 lower-case hex digits".into(),
+        ));
     }
     if !faults.is_empty() {
         return Err(Problem::faults(faults, Kind::InvalidRequest));
     }
     let question = question(&request.subject)?;
     let content = at.may(Permission::ReadContent);
-    let sight = at.sight(if content { Permission::ReadContent } else { Permission::IssueReports });
-    let names_id = matches!(&question, Question::Case(CaseName::Id(_)) | Question::Trace(_, Some(CaseName::Id(_))) | Question::Recommendation(..));
+    let sight = at.sight(if content {
+        Permission::ReadContent
+    } else {
+        Permission::IssueReports
+    });
+    let names_id = matches!(
+        &question,
+        Question::Case(CaseName::Id(_))
+            | Question::Trace(_, Some(CaseName::Id(_)))
+            | Question::Recommendation(..)
+    );
     if names_id && !content {
         return Err(Problem::not_found("case, trace or recommendation"));
     }
@@ -137,7 +189,14 @@ pub async fn issue_report(at: InLedger<Issuing>, server: web::Data<Server>, body
         supersedes: supersedes.flatten(),
         content,
     };
-    let issued = report::issue(&at.ledger, &order, &sight, &server.profile, server.clock.now()).await?;
+    let issued = report::issue(
+        &at.ledger,
+        &order,
+        &sight,
+        &server.profile,
+        server.clock.now(),
+    )
+    .await?;
     let href = format!("/v1/ledgers/{}/reports/{}", at.ledger.name(), issued.id);
     let mut response = HttpResponse::Created();
     if let Ok(place) = HeaderValue::from_str(&href) {
@@ -149,7 +208,12 @@ pub async fn issue_report(at: InLedger<Issuing>, server: web::Data<Server>, body
         href,
         elements: issued.judgement.elements,
         controls: issued.judgement.controls,
-        findings: issued.judgement.findings.into_iter().map(|f| f.code).collect(),
+        findings: issued
+            .judgement
+            .findings
+            .into_iter()
+            .map(|f| f.code)
+            .collect(),
     }))
 }
 
@@ -170,28 +234,53 @@ pub async fn issue_report(at: InLedger<Issuing>, server: web::Data<Server>, body
     security(("token" = []))
 )]
 #[get("/v1/ledgers/{ledger}/reports/{report}")]
-pub async fn read_report(at: InLedger<Reports>, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
+pub async fn read_report(
+    at: InLedger<Reports>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
     let absent = || Problem::not_found("report");
     let id = Id16::from_hex(&path.1).ok_or_else(absent)?;
     let row = at.ledger.reader().report(&id)?.ok_or_else(absent)?;
     let blind = match row.pseudonym {
-        Some(case) => at.ledger.reader().case_by_pseudonym(&case)?.map(|f| f.blind),
+        Some(case) => at
+            .ledger
+            .reader()
+            .case_by_pseudonym(&case)?
+            .map(|f| f.blind),
         None => None,
     };
     let (_, statement) = report::stored_statement(&row)?;
     let withheld = statement.predicate.withheld.len();
-    let top: usize = statement.predicate.entries.iter().map(|e| e.digests.len()).sum();
+    let top: usize = statement
+        .predicate
+        .entries
+        .iter()
+        .map(|e| e.digests.len())
+        .sum();
     // A report with content needs the right to that content, now; one without needs the right to reports.
-    let needed = if withheld == top && top > 0 { Permission::ReadReports } else { Permission::ReadContent };
+    let needed = if withheld == top && top > 0 {
+        Permission::ReadReports
+    } else {
+        Permission::ReadContent
+    };
     let sight: Sight = at.sight(needed);
     if row.seq >= at.ledger.size() || !at.may(needed) || !sight.sees(blind.as_ref()) {
         return Err(absent());
     }
     let ledger = at.ledger.clone();
-    let text = web::block(move || -> Result<String, Problem> { report::file(&ledger, &row)?.encode().map_err(Problem::internal) }).await.map_err(Problem::internal)??;
+    let text = web::block(move || -> Result<String, Problem> {
+        report::file(&ledger, &row)?
+            .encode()
+            .map_err(Problem::internal)
+    })
+    .await
+    .map_err(Problem::internal)??;
     Ok(HttpResponse::Ok()
         .content_type("application/json")
         .insert_header((CACHE_CONTROL, "private, no-store"))
-        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"report-{id}.json\"")))
+        .insert_header((
+            CONTENT_DISPOSITION,
+            format!("attachment; filename=\"report-{id}.json\""),
+        ))
         .body(text))
 }

@@ -44,8 +44,18 @@ pub async fn list_types() -> HttpResponse {
         postable: true,
         schema: Some(format!("/v1/event-types/{}/schema", t.name)),
     });
-    let own = types::SERVICE_TYPES.iter().map(|(name, summary)| EventTypeInfo { name, summary, postable: false, schema: None });
-    HttpResponse::Ok().json(EventTypeList { version: types::VOCABULARY_VERSION, items: posted.chain(own).collect() })
+    let own = types::SERVICE_TYPES
+        .iter()
+        .map(|(name, summary)| EventTypeInfo {
+            name,
+            summary,
+            postable: false,
+            schema: None,
+        });
+    HttpResponse::Ok().json(EventTypeList {
+        version: types::VOCABULARY_VERSION,
+        items: posted.chain(own).collect(),
+    })
 }
 
 /// Read the JSON Schema of an event type.
@@ -65,9 +75,13 @@ pub async fn read_schema(name: web::Path<String>) -> Result<HttpResponse, Proble
     let schema = match name.as_str() {
         "x.*" => schema::of_own_type(),
         "ai.audit.flat" => schema::of_flat_audit(),
-        name => types::event_type(name).map(schema::of_type).ok_or_else(|| Problem::not_found("event type"))?,
+        name => types::event_type(name)
+            .map(schema::of_type)
+            .ok_or_else(|| Problem::not_found("event type"))?,
     };
-    Ok(HttpResponse::Ok().content_type("application/schema+json").json(schema))
+    Ok(HttpResponse::Ok()
+        .content_type("application/schema+json")
+        .json(schema))
 }
 
 /// Read what the problems mean.
@@ -76,7 +90,9 @@ pub async fn read_schema(name: web::Path<String>) -> Result<HttpResponse, Proble
 #[utoipa::path(tag = "Vocabulary", responses((status = 200, description = "A page", body = String, content_type = "text/html", example = json!("<!doctype html>…"))), security(()))]
 #[get("/problems")]
 pub async fn problems_page() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page(Kind::ALL))
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .body(page(Kind::ALL))
 }
 
 /// Read what one problem means.
@@ -91,8 +107,14 @@ pub async fn problems_page() -> HttpResponse {
 )]
 #[get("/problems/{problem}")]
 pub async fn problem_page(name: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let kind = Kind::ALL.iter().copied().find(|k| k.slug() == name.as_str()).ok_or_else(|| Problem::not_found("problem"))?;
-    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page(&[kind])))
+    let kind = Kind::ALL
+        .iter()
+        .copied()
+        .find(|k| k.slug() == name.as_str())
+        .ok_or_else(|| Problem::not_found("problem"))?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .body(page(&[kind])))
 }
 
 fn page(kinds: &[Kind]) -> String {
@@ -115,5 +137,7 @@ fn page(kinds: &[Kind]) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

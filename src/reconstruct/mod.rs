@@ -129,17 +129,40 @@ pub fn collect(
     let (found, choice, by) = match question {
         Question::Case(name) => {
             let case = find_case(ledger, name, sight)?;
-            let stored = read(ledger, &EntryQuery { case: Some(case), ..all })?;
+            let stored = read(
+                ledger,
+                &EntryQuery {
+                    case: Some(case),
+                    ..all
+                },
+            )?;
             return open(ledger, Subject::Case(case.to_hex()), Some(case), stored);
         }
         Question::Trace(id, choice) => {
             let trace = trace_id(ledger, id);
-            (EntryQuery { trace: Some(trace), ..all.clone() }, choice, Subject::Trace(trace.to_hex()))
+            (
+                EntryQuery {
+                    trace: Some(trace),
+                    ..all.clone()
+                },
+                choice,
+                Subject::Trace(trace.to_hex()),
+            )
         }
         Question::Recommendation(id, choice) => {
             let blind = ledger.keyring().id.blind("recommendation", id);
-            let unknown = Subject::Recommendation(DatumRef { digest: String::new(), at: String::new() });
-            (EntryQuery { lookup: Some(blind), ..all.clone() }, choice, unknown)
+            let unknown = Subject::Recommendation(DatumRef {
+                digest: String::new(),
+                at: String::new(),
+            });
+            (
+                EntryQuery {
+                    lookup: Some(blind),
+                    ..all.clone()
+                },
+                choice,
+                unknown,
+            )
         }
     };
     let found = read(ledger, &found)?;
@@ -161,10 +184,18 @@ pub fn collect(
         }
     }
     let collected = match &seen[..] {
-        [] if cases.is_empty() && !found.is_empty() && sight.sees(None) => open(ledger, by, None, found)?,
+        [] if cases.is_empty() && !found.is_empty() && sight.sees(None) => {
+            open(ledger, by, None, found)?
+        }
         [] => return Err(ReconstructError::NotFound),
         [case] => {
-            let stored = read(ledger, &EntryQuery { case: Some(*case), ..all })?;
+            let stored = read(
+                ledger,
+                &EntryQuery {
+                    case: Some(*case),
+                    ..all
+                },
+            )?;
             open(ledger, by, Some(*case), stored)?
         }
         several => return Err(ReconstructError::SeveralCases(several.to_vec())),
@@ -178,7 +209,9 @@ pub fn collect(
 /// The trace id that stands in leaves for one that was posted.
 #[must_use]
 pub fn trace_id(ledger: &Ledger, posted: &str) -> Id16 {
-    Id16::from_hex(posted).filter(|id| id.0 != [0; 16]).unwrap_or_else(|| ledger.keyring().id.trace(posted))
+    Id16::from_hex(posted)
+        .filter(|id| id.0 != [0; 16])
+        .unwrap_or_else(|| ledger.keyring().id.trace(posted))
 }
 
 /// Names the recommendation by a disclosure that holds its id, so that what is signed holds no content.
@@ -188,24 +221,43 @@ fn name_recommendation(mut collected: Collected, id: &str) -> Result<Collected, 
         (member.value.as_str() == Some(id)).then_some(member.digest)
     });
     let digest = named.ok_or(ReconstructError::NotFound)?.to_b64url();
-    collected.subject = Subject::Recommendation(DatumRef { digest, at: String::new() });
+    collected.subject = Subject::Recommendation(DatumRef {
+        digest,
+        at: String::new(),
+    });
     Ok(collected)
 }
 
 fn read(ledger: &Ledger, query: &EntryQuery) -> Result<Vec<StoredEntry>, ReconstructError> {
     let stored = ledger.reader().entries(query)?;
-    if stored.len() > MAX_ENTRIES { Err(ReconstructError::TooLong) } else { Ok(stored) }
+    if stored.len() > MAX_ENTRIES {
+        Err(ReconstructError::TooLong)
+    } else {
+        Ok(stored)
+    }
 }
 
 fn decode(entry: &StoredEntry) -> Result<Leaf, ReconstructError> {
-    Leaf::decode(&entry.leaf).map_err(|e| StoreError::Damaged(format!("entry {}: {e}", entry.seq)).into())
+    Leaf::decode(&entry.leaf)
+        .map_err(|e| StoreError::Damaged(format!("entry {}: {e}", entry.seq)).into())
 }
 
-fn open(ledger: &Ledger, subject: Subject, case: Option<Id16>, stored: Vec<StoredEntry>) -> Result<Collected, ReconstructError> {
+fn open(
+    ledger: &Ledger,
+    subject: Subject,
+    case: Option<Id16>,
+    stored: Vec<StoredEntry>,
+) -> Result<Collected, ReconstructError> {
     if stored.is_empty() {
         return Err(ReconstructError::NotFound);
     }
-    let mut out = Collected { subject, case, entries: Vec::with_capacity(stored.len()), leaves: Vec::new(), disclosures: Vec::new() };
+    let mut out = Collected {
+        subject,
+        case,
+        entries: Vec::with_capacity(stored.len()),
+        leaves: Vec::new(),
+        disclosures: Vec::new(),
+    };
     for entry in stored {
         let disclosures = ledger.disclosures(&entry)?.unwrap_or_default();
         let (opened, leaf) = open_entry(&entry, &disclosures)?;
@@ -220,7 +272,10 @@ fn open(ledger: &Ledger, subject: Subject, case: Option<Id16>, stored: Vec<Store
 ///
 /// # Errors
 /// When leaf and disclosures do not belong together.
-pub fn open_entry(entry: &StoredEntry, disclosures: &[String]) -> Result<(judge::Entry, String), ReconstructError> {
+pub fn open_entry(
+    entry: &StoredEntry,
+    disclosures: &[String],
+) -> Result<(judge::Entry, String), ReconstructError> {
     let leaf = decode(entry)?;
     let seq = entry.seq;
     let content = |error| ReconstructError::Content { seq, error };
@@ -233,10 +288,28 @@ pub fn open_entry(entry: &StoredEntry, disclosures: &[String]) -> Result<(judge:
         }
     }
     let mut pool = Pool::new(disclosures.iter().map(String::as_str)).map_err(content)?;
-    let opened = pool.open(&digests, if digests.is_empty() { None } else { leaf.content }).map_err(content)?;
+    let opened = pool
+        .open(
+            &digests,
+            if digests.is_empty() {
+                None
+            } else {
+                leaf.content
+            },
+        )
+        .map_err(content)?;
     pool.finish().map_err(content)?;
-    let text = String::from_utf8(entry.leaf.clone()).map_err(|_| StoreError::Damaged(format!("the leaf of entry {seq} is not text")))?;
-    Ok((judge::Entry { leaf, digests, opened, absences: Default::default() }, text))
+    let text = String::from_utf8(entry.leaf.clone())
+        .map_err(|_| StoreError::Damaged(format!("the leaf of entry {seq} is not text")))?;
+    Ok((
+        judge::Entry {
+            leaf,
+            digests,
+            opened,
+            absences: Default::default(),
+        },
+        text,
+    ))
 }
 
 impl From<OpenContentError> for ReconstructError {

@@ -14,8 +14,9 @@ use crate::reconstruct::{CaseSight, Collected, Question, ReconstructError, colle
 use crate::sequencer::{AppendError, Ledger};
 use crate::store::{EntryQuery, NewReport, ReportRow, StoreError};
 use crate::verify::format::{
-    Audience, CatalogueDigest, Evidence, PREDICATE, PayloadEntry, Predicate, ProvenEntry, ReportFile, STATEMENT, Sha256Digest, SignedProfile,
-    Software, Statement, StatementSubject, VERSION, Window, Withheld,
+    Audience, CatalogueDigest, Evidence, PREDICATE, PayloadEntry, Predicate, ProvenEntry,
+    ReportFile, STATEMENT, Sha256Digest, SignedProfile, Software, Statement, StatementSubject,
+    VERSION, Window, Withheld,
 };
 
 /// How often a report is made anew when its case moves on meanwhile.
@@ -91,11 +92,20 @@ pub fn judge(collected: &Collected, profile: &Profile) -> Judgement {
 ///
 /// # Errors
 /// See [`ReportError`].
-pub async fn issue(ledger: &Ledger, order: &Order, sight: &dyn CaseSight, profile: &Profile, now: Timestamp) -> Result<Issued, ReportError> {
+pub async fn issue(
+    ledger: &Ledger,
+    order: &Order,
+    sight: &dyn CaseSight,
+    profile: &Profile,
+    now: Timestamp,
+) -> Result<Issued, ReportError> {
     for _ in 0..=REBUILDS {
         let collected = collect(ledger, &order.question, sight)?;
         if let Some(old) = order.supersedes {
-            let old = ledger.reader().report(&old)?.ok_or(ReportError::Supersedes)?;
+            let old = ledger
+                .reader()
+                .report(&old)?
+                .ok_or(ReportError::Supersedes)?;
             if old.pseudonym != collected.case {
                 return Err(ReportError::Supersedes);
             }
@@ -103,12 +113,25 @@ pub async fn issue(ledger: &Ledger, order: &Order, sight: &dyn CaseSight, profil
         let judgement = judge(&collected, profile);
         let id = Id16(random()?);
         let statement = statement(ledger, order, &collected, &judgement, profile, id, now)?;
-        let body = statement.encode().map_err(|e| ReportError::Damaged(e.to_string()))?;
+        let body = statement
+            .encode()
+            .map_err(|e| ReportError::Damaged(e.to_string()))?;
         let envelope = Envelope::sign(IN_TOTO, &body, &ledger.keyring().report);
-        let envelope = json::canonical(&serde_json::to_value(&envelope).map_err(|e| ReportError::Damaged(e.to_string()))?);
-        let fact = Map::from_iter([("payload".to_owned(), json!(sha256(&[&body]).to_hex())), ("report".to_owned(), json!(id.to_hex()))]);
-        let head = collected.case.map(|case| (case, collected.entries.len() as u64));
-        let report = NewReport { id, requester: order.requester, envelope };
+        let envelope = json::canonical(
+            &serde_json::to_value(&envelope).map_err(|e| ReportError::Damaged(e.to_string()))?,
+        );
+        let fact = Map::from_iter([
+            ("payload".to_owned(), json!(sha256(&[&body]).to_hex())),
+            ("report".to_owned(), json!(id.to_hex())),
+        ]);
+        let head = collected
+            .case
+            .map(|case| (case, collected.entries.len() as u64));
+        let report = NewReport {
+            id,
+            requester: order.requester,
+            envelope,
+        };
         match ledger.append_report(report, fact, head).await {
             Ok(seq) => return Ok(Issued { id, seq, judgement }),
             Err(AppendError::CaseMoved) => {}
@@ -133,28 +156,54 @@ fn statement(
     };
     let hash = Hash::leaf(last.encode().as_bytes());
     let entries = collected.entries.iter().zip(&collected.leaves);
-    let catalogues = judge::catalogue::builtin().into_iter().map(|(lang, text)| (lang.to_owned(), CatalogueDigest(sha256(&[text])))).collect();
+    let catalogues = judge::catalogue::builtin()
+        .into_iter()
+        .map(|(lang, text)| (lang.to_owned(), CatalogueDigest(sha256(&[text]))))
+        .collect();
     Ok(Statement {
         kind: STATEMENT.to_owned(),
-        subject: vec![StatementSubject { name: format!("{}/entries/{}", ledger.origin(), last.seq), digest: Sha256Digest { sha256: hash } }],
+        subject: vec![StatementSubject {
+            name: format!("{}/entries/{}", ledger.origin(), last.seq),
+            digest: Sha256Digest { sha256: hash },
+        }],
         predicate_type: PREDICATE.to_owned(),
         predicate: Predicate {
             v: VERSION,
             report: id,
             ledger: ledger.origin().to_owned(),
             issued: now,
-            audience: Audience { role: order.role.to_owned(), requester: order.requester },
+            audience: Audience {
+                role: order.role.to_owned(),
+                requester: order.requester,
+            },
             purpose: order.purpose.clone(),
             subject: collected.subject.clone(),
-            window: Window { first: first.seq, last: last.seq },
+            window: Window {
+                first: first.seq,
+                last: last.seq,
+            },
             case: collected.case,
             supersedes: order.supersedes,
-            software: Software { name: "whereas".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
-            profile: SignedProfile::new(serde_json::to_value(profile).map_err(|e| ReportError::Damaged(e.to_string()))?),
+            software: Software {
+                name: "whereas".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            profile: SignedProfile::new(
+                serde_json::to_value(profile).map_err(|e| ReportError::Damaged(e.to_string()))?,
+            ),
             catalogues,
-            entries: entries.map(|(e, leaf)| PayloadEntry { leaf: leaf.clone(), digests: e.digests.clone() }).collect(),
+            entries: entries
+                .map(|(e, leaf)| PayloadEntry {
+                    leaf: leaf.clone(),
+                    digests: e.digests.clone(),
+                })
+                .collect(),
             judgement: judgement.clone(),
-            withheld: if order.content { Vec::new() } else { withhold_all(collected, order.role) },
+            withheld: if order.content {
+                Vec::new()
+            } else {
+                withhold_all(collected, order.role)
+            },
         },
     })
 }
@@ -164,9 +213,17 @@ fn statement(
 fn withhold_all(collected: &Collected, role: &str) -> Vec<Withheld> {
     let mut out = Vec::new();
     for entry in &collected.entries {
-        let places: BTreeMap<Hash, &String> = entry.opened.members.iter().map(|(at, m)| (m.digest, at)).collect();
+        let places: BTreeMap<Hash, &String> = entry
+            .opened
+            .members
+            .iter()
+            .map(|(at, m)| (m.digest, at))
+            .collect();
         for digest in &entry.digests {
-            let pointer = places.get(digest).filter(|at| event::is_declared(&entry.leaf.kind, at)).map(|at| (*at).clone());
+            let pointer = places
+                .get(digest)
+                .filter(|at| event::is_declared(&entry.leaf.kind, at))
+                .map(|at| (*at).clone());
             out.push(Withheld {
                 digest: *digest,
                 pointer,
@@ -183,8 +240,11 @@ fn withhold_all(collected: &Collected, role: &str) -> Vec<Withheld> {
 /// # Errors
 /// When it is damaged.
 pub fn stored_statement(row: &ReportRow) -> Result<(Envelope, Statement), ReportError> {
-    let envelope: Envelope = serde_json::from_str(&row.envelope).map_err(|e| ReportError::Damaged(e.to_string()))?;
-    let body = envelope.payload_bytes().map_err(|e| ReportError::Damaged(e.to_string()))?;
+    let envelope: Envelope =
+        serde_json::from_str(&row.envelope).map_err(|e| ReportError::Damaged(e.to_string()))?;
+    let body = envelope
+        .payload_bytes()
+        .map_err(|e| ReportError::Damaged(e.to_string()))?;
     let statement = Statement::decode(&body).map_err(ReportError::Damaged)?;
     Ok((envelope, statement))
 }
@@ -201,13 +261,20 @@ pub fn file(ledger: &Ledger, row: &ReportRow) -> Result<ReportFile, ReportError>
     let mut disclosures = Vec::new();
     let mut payload = BTreeSet::new();
     for entry in &p.entries {
-        let leaf = Leaf::decode(entry.leaf.as_bytes()).map_err(|e| ReportError::Damaged(e.to_string()))?;
+        let leaf =
+            Leaf::decode(entry.leaf.as_bytes()).map_err(|e| ReportError::Damaged(e.to_string()))?;
         payload.insert(leaf.seq);
-        let stored = ledger.reader().entry(leaf.seq)?.ok_or_else(|| ReportError::Damaged(format!("entry {} is absent", leaf.seq)))?;
+        let stored = ledger
+            .reader()
+            .entry(leaf.seq)?
+            .ok_or_else(|| ReportError::Damaged(format!("entry {} is absent", leaf.seq)))?;
         let all = ledger.disclosures(&stored)?.unwrap_or_default();
         let (opened, _) = open_entry(&stored, &all)?;
         let shown = shown_elements(&opened, &withheld);
-        disclosures.extend(all.into_iter().filter(|d| shown.contains(&disclosure::digest(d))));
+        disclosures.extend(
+            all.into_iter()
+                .filter(|d| shown.contains(&disclosure::digest(d))),
+        );
     }
     let (checkpoint, note) = ledger.checkpoint()?;
     let mut others = BTreeSet::from([0, row.seq]);
@@ -219,42 +286,72 @@ pub fn file(ledger: &Ledger, row: &ReportRow) -> Result<ReportFile, ReportError>
             evidence.push(ProvenEntry::Payload { seq, path });
             continue;
         }
-        let stored = ledger.reader().entry(seq)?.ok_or_else(|| ReportError::Damaged(format!("entry {seq} is absent")))?;
-        let leaf = String::from_utf8(stored.leaf).map_err(|e| ReportError::Damaged(e.to_string()))?;
+        let stored = ledger
+            .reader()
+            .entry(seq)?
+            .ok_or_else(|| ReportError::Damaged(format!("entry {seq} is absent")))?;
+        let leaf =
+            String::from_utf8(stored.leaf).map_err(|e| ReportError::Damaged(e.to_string()))?;
         evidence.push(ProvenEntry::Other { leaf, path });
     }
     Ok(ReportFile {
         envelope,
         disclosures,
-        evidence: Evidence { checkpoint: note, entries: evidence, consistency: Vec::new() },
+        evidence: Evidence {
+            checkpoint: note,
+            entries: evidence,
+            consistency: Vec::new(),
+        },
         catalogues: catalogues()?,
     })
 }
 
 /// The message catalogues' texts: they travel in the file.
 fn catalogues() -> Result<BTreeMap<String, String>, ReportError> {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|e| ReportError::Damaged(e.to_string()));
-    judge::catalogue::builtin().into_iter().map(|(lang, bytes)| Ok((lang.to_owned(), text(bytes)?))).collect()
+    let text = |bytes: &[u8]| {
+        String::from_utf8(bytes.to_vec()).map_err(|e| ReportError::Damaged(e.to_string()))
+    };
+    judge::catalogue::builtin()
+        .into_iter()
+        .map(|(lang, bytes)| Ok((lang.to_owned(), text(bytes)?)))
+        .collect()
 }
 
 /// The digests of an entry that may be shown: not withheld themselves, nor beneath something withheld.
 fn shown_elements(entry: &judge::Entry, withheld: &HashSet<Hash>) -> HashSet<Hash> {
-    fn beneath(value: &Value, entry: &judge::Entry, withheld: &HashSet<Hash>, shown: &mut HashSet<Hash>) {
+    fn beneath(
+        value: &Value,
+        entry: &judge::Entry,
+        withheld: &HashSet<Hash>,
+        shown: &mut HashSet<Hash>,
+    ) {
         if let Some(digest) = disclosure::placeholder(value) {
-            if let (Some(inner), false) = (entry.opened.elements.get(&digest), withheld.contains(&digest)) {
+            if let (Some(inner), false) = (
+                entry.opened.elements.get(&digest),
+                withheld.contains(&digest),
+            ) {
                 shown.insert(digest);
                 beneath(inner, entry, withheld, shown);
             }
             return;
         }
         match value {
-            Value::Array(items) => items.iter().for_each(|v| beneath(v, entry, withheld, shown)),
-            Value::Object(map) => map.values().for_each(|v| beneath(v, entry, withheld, shown)),
+            Value::Array(items) => items
+                .iter()
+                .for_each(|v| beneath(v, entry, withheld, shown)),
+            Value::Object(map) => map
+                .values()
+                .for_each(|v| beneath(v, entry, withheld, shown)),
             _ => {}
         }
     }
     let mut shown = HashSet::new();
-    for member in entry.opened.members.values().filter(|m| !withheld.contains(&m.digest)) {
+    for member in entry
+        .opened
+        .members
+        .values()
+        .filter(|m| !withheld.contains(&m.digest))
+    {
         shown.insert(member.digest);
         beneath(&member.value, entry, withheld, &mut shown);
     }
@@ -263,6 +360,16 @@ fn shown_elements(entry: &judge::Entry, withheld: &HashSet<Hash>) -> HashSet<Has
 
 /// Positions of the ledger's key rotations.
 fn rotations(ledger: &Ledger, below: u64) -> Result<Vec<u64>, StoreError> {
-    let query = EntryQuery { kind: Some("key.rotated".into()), below, limit: 10_000, ..EntryQuery::default() };
-    Ok(ledger.reader().entries(&query)?.into_iter().map(|e| e.seq).collect())
+    let query = EntryQuery {
+        kind: Some("key.rotated".into()),
+        below,
+        limit: 10_000,
+        ..EntryQuery::default()
+    };
+    Ok(ledger
+        .reader()
+        .entries(&query)?
+        .into_iter()
+        .map(|e| e.seq)
+        .collect())
 }

@@ -97,7 +97,8 @@ impl Ledger {
             .map_err(OpenError::io("cannot make the folder", &paths.ledger))?;
         let lock = lock(&paths.ledger)?;
         let origin_file = paths.ledger.join("origin");
-        fs::write(&origin_file, format!("{origin}\n")).map_err(OpenError::io("cannot write", &origin_file))?;
+        fs::write(&origin_file, format!("{origin}\n"))
+            .map_err(OpenError::io("cannot write", &origin_file))?;
         let keyring = Arc::new(Keyring::create(&paths.keyring, origin, given)?);
         let store = Arc::new(SqliteStore::open(&paths.database(), true)?);
         let guard = Guard::create(&paths.ledger.join("guard"))?;
@@ -126,8 +127,16 @@ impl Ledger {
             ),
         ]);
         fact.extend(replaced.map(|r| ("replaces".to_owned(), r)));
-        let entry = prepare_own(&keyring, origin, service, "ledger.created", fact, None, None)
-            .map_err(|e| OpenError::Name(e.to_string()))?;
+        let entry = prepare_own(
+            &keyring,
+            origin,
+            service,
+            "ledger.created",
+            fact,
+            None,
+            None,
+        )
+        .map_err(|e| OpenError::Name(e.to_string()))?;
         let end = recover::tail(&*store)?;
         let mut writer = Self::writer(
             origin,

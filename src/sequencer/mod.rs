@@ -380,7 +380,9 @@ impl Ledger {
             self.send(Job::Settle(done))?;
             settled.await.map_err(|_| AppendError::Closed)??;
             if seq >= self.size() {
-                return Err(AppendError::Unavailable("the entry is stored but not guarded yet".into()));
+                return Err(AppendError::Unavailable(
+                    "the entry is stored but not guarded yet".into(),
+                ));
             }
         }
         let entry = self
@@ -402,7 +404,15 @@ impl Ledger {
     /// # Errors
     /// See [`AppendError`].
     pub async fn append_own(&self, kind: &str, fact: Map<String, Value>) -> AppendResult<u64> {
-        let entry = prepare_own(&self.keyring, &self.origin, self.service, kind, fact, None, None)?;
+        let entry = prepare_own(
+            &self.keyring,
+            &self.origin,
+            self.service,
+            kind,
+            fact,
+            None,
+            None,
+        )?;
         let size = self.store.head()?.size;
         let done = self
             .commit(vec![entry], NewRows::default(), size, None, None)
@@ -435,7 +445,10 @@ impl Ledger {
                 None,
                 Some(id),
             )?;
-            match self.commit(vec![entry], NewRows::default(), size, None, None).await {
+            match self
+                .commit(vec![entry], NewRows::default(), size, None, None)
+                .await
+            {
                 Ok(done) => return Ok(done.entries[0].0),
                 Err(AppendError::Raced) => {}
                 Err(e) => return Err(e),
@@ -460,7 +473,9 @@ impl Ledger {
             self.service,
             "report.issued",
             fact,
-            case.map(|c| c.0), None)?;
+            case.map(|c| c.0),
+            None,
+        )?;
         let size = self.store.head()?.size;
         let done = self
             .commit(vec![entry], NewRows::default(), size, case, Some(report))

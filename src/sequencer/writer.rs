@@ -233,7 +233,9 @@ impl Writer {
                     self.service,
                     "clock.stepped",
                     fact,
-                    None, None) {
+                    None,
+                    None,
+                ) {
                     Ok(entry) => Some(entry),
                     Err(e) => return refuse_all(group, || AppendError::Unavailable(e.to_string())),
                 }
@@ -461,8 +463,15 @@ impl Writer {
             return Ok(());
         }
         let root = self.tail.frontier.root();
-        let note = Checkpoint { origin: self.origin.clone(), size, root }.sign(&self.keyring.checkpoint);
-        self.guard.write(&note).map_err(|e| AppendError::Unavailable(e.to_string()))?;
+        let note = Checkpoint {
+            origin: self.origin.clone(),
+            size,
+            root,
+        }
+        .sign(&self.keyring.checkpoint);
+        self.guard
+            .write(&note)
+            .map_err(|e| AppendError::Unavailable(e.to_string()))?;
         self.guarded.store(size, Ordering::Release);
         Ok(())
     }

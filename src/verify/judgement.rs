@@ -301,5 +301,7 @@ pub fn difference(stated: &Judgement, shown: &Judgement) -> Option<String> {
 /// A template stands under its id, or under `<id>#one` and `<id>#other` where it depends on a count.
 fn has_template(templates: &BTreeMap<String, String>, id: &str) -> bool {
     templates.contains_key(id)
-        || ["one", "other"].iter().all(|form| templates.contains_key(&format!("{id}#{form}")))
+        || ["one", "other"]
+            .iter()
+            .all(|form| templates.contains_key(&format!("{id}#{form}")))
 }

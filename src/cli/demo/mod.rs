@@ -29,8 +29,16 @@ const SOURCE: &str = "https://workflow.example/cases";
 
 /// The cases: file name, events, what to expect.
 const CASES: [(&str, &str, &str); 2] = [
-    ("proper", include_str!("proper.json"), "A complaint, escalated as the rules want it"),
-    ("failed", include_str!("failed.json"), "Another complaint, where a control failed"),
+    (
+        "proper",
+        include_str!("proper.json"),
+        "A complaint, escalated as the rules want it",
+    ),
+    (
+        "failed",
+        include_str!("failed.json"),
+        "Another complaint, where a control failed",
+    ),
 ];
 
 /// What `demo` takes.
@@ -52,15 +60,27 @@ pub struct DemoArgs {
 
 pub(super) fn run(args: &DemoArgs) -> Outcome {
     let dir = match &args.dir {
-        Some(dir) if dir.exists() => return fail(format!("{} is there already; the demonstration needs a new folder", dir.display())),
+        Some(dir) if dir.exists() => {
+            return fail(format!(
+                "{} is there already; the demonstration needs a new folder",
+                dir.display()
+            ));
+        }
         Some(dir) => dir.clone(),
         None => free_folder(),
     };
     serve::log(Some("warn"));
     let config = Config::of(&dir, "ledger.example");
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    Ledger::create(&config.paths(LEDGER), LEDGER, &config.origin(LEDGER), Arc::clone(&clock), None)?;
-    let listener = TcpListener::bind(args.listen).map_err(|e| Failure(format!("cannot listen on {}: {e}", args.listen)))?;
+    Ledger::create(
+        &config.paths(LEDGER),
+        LEDGER,
+        &config.origin(LEDGER),
+        Arc::clone(&clock),
+        None,
+    )?;
+    let listener = TcpListener::bind(args.listen)
+        .map_err(|e| Failure(format!("cannot listen on {}: {e}", args.listen)))?;
     let address = listener.local_addr()?;
     let system = actix_web::rt::System::new();
     system.block_on(async {
@@ -80,7 +100,10 @@ pub(super) fn run(args: &DemoArgs) -> Outcome {
 
 fn free_folder() -> PathBuf {
     let numbered = (2..).map(|n| PathBuf::from(format!("whereas-demo-{n}")));
-    std::iter::once(PathBuf::from("whereas-demo")).chain(numbered).find(|p| !p.exists()).unwrap_or_default()
+    std::iter::once(PathBuf::from("whereas-demo"))
+        .chain(numbered)
+        .find(|p| !p.exists())
+        .unwrap_or_default()
 }
 
 /// The events of a case, with their times around `now`.
@@ -94,7 +117,10 @@ fn events(text: &str, now: Timestamp) -> Result<Vec<Value>, Failure> {
 fn fill_times(value: &mut Value, now: Timestamp) {
     match value {
         Value::String(text) => {
-            let offset = text.strip_prefix("{now").and_then(|t| t.strip_suffix("s}")).and_then(|t| t.parse::<i64>().ok());
+            let offset = text
+                .strip_prefix("{now")
+                .and_then(|t| t.strip_suffix("s}"))
+                .and_then(|t| t.parse::<i64>().ok());
             if let Some(offset) = offset {
                 *text = now.plus_micros(offset * 1_000_000).to_string();
             }
@@ -117,21 +143,43 @@ impl Play {
     fn all(&self) -> Outcome {
         let administrator = super::read_text(&serve::administrator_token(&self.dir))?;
         let origin = format!("ledger.example/{LEDGER}");
-        let vkey = keys::vkey(&self.dir.join("keyring").join(LEDGER).join("checkpoint.pem"), &origin)?;
+        let vkey = keys::vkey(
+            &self.dir.join("keyring").join(LEDGER).join("checkpoint.pem"),
+            &origin,
+        )?;
         std::fs::write(self.dir.join("ledger.vkey"), format!("{vkey}\n"))?;
         say(&format!("A new ledger in {}: {origin}", self.dir.display()))?;
         say(&format!("Its key, which a verifier pins: {vkey}"))?;
         let admin = Client::new(&self.base, administrator.trim());
-        let workflow = self.principal(&admin, "Case workflow", &json!({"role": "producer", "ledgers": [LEDGER], "sources": [SOURCE]}))?;
+        let workflow = self.principal(
+            &admin,
+            "Case workflow",
+            &json!({"role": "producer", "ledgers": [LEDGER], "sources": [SOURCE]}),
+        )?;
         let expires = self.now.plus_micros(30 * 86_400 * 1_000_000).to_string();
         let cases = json!({LEDGER: ["C-2041", "C-2042"]});
-        let regulator = self.principal(&admin, "Regulator", &json!({"role": "regulator", "ledgers": [LEDGER], "cases": cases, "expires": expires}))?;
+        let regulator = self.principal(
+            &admin,
+            "Regulator",
+            &json!({"role": "regulator", "ledgers": [LEDGER], "cases": cases, "expires": expires}),
+        )?;
         let mut good = true;
         for (name, text, title) in CASES {
-            good &= self.case(&workflow, &regulator, &vkey, name, &events(text, self.now)?, title)?;
+            good &= self.case(
+                &workflow,
+                &regulator,
+                &vkey,
+                name,
+                &events(text, self.now)?,
+                title,
+            )?;
         }
         self.where_everything_is()?;
-        Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        Ok(if good {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(1)
+        })
     }
 
     /// Creates a principal and its token; keeps the token in a file and gives a client that uses it.
@@ -140,26 +188,50 @@ impl Play {
         let id = text(&made, "/id")?;
         let token = admin.post(&format!("/v1/principals/{id}/tokens"), &json!({}))?;
         let token = text(&token, "/token")?;
-        let file = self.dir.join(format!("{}.token", name.to_lowercase().replace(' ', "-")));
+        let file = self
+            .dir
+            .join(format!("{}.token", name.to_lowercase().replace(' ', "-")));
         crate::access::files::write_secret_file(&file, format!("{token}\n").as_bytes())?;
         Ok(Client::new(&self.base, token))
     }
 
     /// Plays one case; tells whether everything verified.
-    fn case(&self, workflow: &Client, regulator: &Client, vkey: &Vkey, name: &str, events: &[Value], title: &str) -> Result<bool, Failure> {
-        let case = events.first().and_then(|e| e.get("case_id")).and_then(Value::as_str).unwrap_or_default().to_owned();
+    fn case(
+        &self,
+        workflow: &Client,
+        regulator: &Client,
+        vkey: &Vkey,
+        name: &str,
+        events: &[Value],
+        title: &str,
+    ) -> Result<bool, Failure> {
+        let case = events
+            .first()
+            .and_then(|e| e.get("case_id"))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         say(&format!("\n═══ {title} ({case}) ═══"))?;
         let folder = self.dir.join("cases").join(name);
         std::fs::create_dir_all(&folder)?;
         for (number, event) in events.iter().enumerate() {
             let answer = workflow.post(&format!("/v1/ledgers/{LEDGER}/events"), event)?;
-            std::fs::write(folder.join(format!("{:02}-event.json", number + 1)), serde_json::to_vec_pretty(event)?)?;
-            std::fs::write(folder.join(format!("{:02}-answer.json", number + 1)), serde_json::to_vec_pretty(&answer)?)?;
+            std::fs::write(
+                folder.join(format!("{:02}-event.json", number + 1)),
+                serde_json::to_vec_pretty(event)?,
+            )?;
+            std::fs::write(
+                folder.join(format!("{:02}-answer.json", number + 1)),
+                serde_json::to_vec_pretty(&answer)?,
+            )?;
             if !self.receipt_is_good(&answer, event, vkey)? {
                 return Ok(false);
             }
         }
-        say(&format!("Posted {} events; each receipt verified offline, with the event that it is for.", events.len()))?;
+        say(&format!(
+            "Posted {} events; each receipt verified offline, with the event that it is for.",
+            events.len()
+        ))?;
         let order = json!({"subject": {"case": case}, "purpose": "Demonstration: why was this recommended?"});
         let issued = regulator.post(&format!("/v1/ledgers/{LEDGER}/reports"), &order)?;
         let report = regulator.get(text(&issued, "/href")?)?;
@@ -171,9 +243,18 @@ impl Play {
 
     fn receipt_is_good(&self, answer: &Value, event: &Value, vkey: &Vkey) -> Result<bool, Failure> {
         let receipt = text(answer, "/items/0/receipt")?;
-        let disclosures: Vec<String> = serde_json::from_value(answer.pointer("/items/0/disclosures").cloned().unwrap_or_default())?;
+        let disclosures: Vec<String> = serde_json::from_value(
+            answer
+                .pointer("/items/0/disclosures")
+                .cloned()
+                .unwrap_or_default(),
+        )?;
         let posted = serde_json::to_vec(event)?;
-        let check = verify::receipt::EventCheck { event: &posted, disclosures: &disclosures, declared: crate::event::COMMON_MEMBERS };
+        let check = verify::receipt::EventCheck {
+            event: &posted,
+            disclosures: &disclosures,
+            declared: crate::event::COMMON_MEMBERS,
+        };
         let outcome = verify::receipt::verify(receipt, std::slice::from_ref(vkey), Some(&check));
         if outcome.refused() {
             say(words::receipt(&outcome).trim_end())?;
@@ -183,7 +264,8 @@ impl Play {
 
     /// Verifies a report file and prints what it says; tells whether it verified.
     fn tell(&self, report: &[u8], vkey: &Vkey) -> Result<bool, Failure> {
-        let opened = verify::report::open(report, std::slice::from_ref(vkey), &[], Some(&judge_again));
+        let opened =
+            verify::report::open(report, std::slice::from_ref(vkey), &[], Some(&judge_again));
         if let Some(statement) = &opened.statement {
             for line in told(report, statement, &opened.entries, &self.lang)? {
                 say(&line)?;
@@ -196,26 +278,57 @@ impl Play {
 
     fn where_everything_is(&self) -> Result<(), Failure> {
         let dir = self.dir.display();
-        say(&format!("\nWhere everything is:\n  {dir}/ledgers/{LEDGER}/ledger.db   the record (SQLite)\n  {dir}/ledgers/{LEDGER}/guard       the newest checkpoint, outside the database\n  {dir}/keyring/{LEDGER}/            keys, and the secrets that content is encrypted under\n  {dir}/cases/                    events, answers with receipts, reports\n  {dir}/ledger.vkey               the key to pin\n  {dir}/*.token                   tokens (case-workflow, regulator, administrator)"))?;
-        say(&format!("Verify a report yourself:\n  whereas verify report {dir}/cases/failed/report.json --key {dir}/ledger.vkey --lang {}", self.lang))
+        say(&format!(
+            "\nWhere everything is:\n  {dir}/ledgers/{LEDGER}/ledger.db   the record (SQLite)\n  {dir}/ledgers/{LEDGER}/guard       the newest checkpoint, outside the database\n  {dir}/keyring/{LEDGER}/            keys, and the secrets that content is encrypted under\n  {dir}/cases/                    events, answers with receipts, reports\n  {dir}/ledger.vkey               the key to pin\n  {dir}/*.token                   tokens (case-workflow, regulator, administrator)"
+        ))?;
+        say(&format!(
+            "Verify a report yourself:\n  whereas verify report {dir}/cases/failed/report.json --key {dir}/ledger.vkey --lang {}",
+            self.lang
+        ))
     }
 }
 
 /// The answer, the findings and the timeline of a verified report, in lines.
-fn told(report: &[u8], statement: &verify::format::Statement, entries: &[crate::judge::Entry], lang: &str) -> Result<Vec<String>, Failure> {
+fn told(
+    report: &[u8],
+    statement: &verify::format::Statement,
+    entries: &[crate::judge::Entry],
+    lang: &str,
+) -> Result<Vec<String>, Failure> {
     let file = verify::format::ReportFile::decode(report).map_err(Failure)?;
-    let catalogue = file.catalogues.get(lang).ok_or_else(|| Failure(format!("there is no catalogue for the language `{lang}`; there is: {}", file.catalogues.keys().cloned().collect::<Vec<_>>().join(", "))))?;
+    let catalogue = file.catalogues.get(lang).ok_or_else(|| {
+        Failure(format!(
+            "there is no catalogue for the language `{lang}`; there is: {}",
+            file.catalogues
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ")
+        ))
+    })?;
     let catalogue = Catalogue::parse(catalogue.as_bytes())?;
     let judgement = &statement.predicate.judgement;
     let shown = Entries::new(entries);
     let mut lines = tell(judgement, &catalogue, &shown);
-    lines.push(catalogue.get("section.timeline").unwrap_or("Timeline").to_owned());
+    lines.push(
+        catalogue
+            .get("section.timeline")
+            .unwrap_or("Timeline")
+            .to_owned(),
+    );
     for item in &judgement.timeline {
-        lines.push(format!("  #{} {}", item.seq, crate::judge::render(&item.sentence, &catalogue, &shown)));
+        lines.push(format!(
+            "  #{} {}",
+            item.seq,
+            crate::judge::render(&item.sentence, &catalogue, &shown)
+        ));
     }
     Ok(lines)
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str, Failure> {
-    value.pointer(pointer).and_then(Value::as_str).ok_or_else(|| Failure(format!("the service's answer lacks {pointer}")))
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .ok_or_else(|| Failure(format!("the service's answer lacks {pointer}")))
 }

@@ -10,8 +10,16 @@ fn the_base_is_without_fault() {
     let events = base();
     let entries = entries(&events);
     let judgement = judge_entries(&entries);
-    assert_eq!(codes(&judgement), Vec::<&str>::new(), "{}", told(&entries, &judgement));
-    assert_eq!((judgement.elements, judgement.controls), (Judged::Good, Judged::Good));
+    assert_eq!(
+        codes(&judgement),
+        Vec::<&str>::new(),
+        "{}",
+        told(&entries, &judgement)
+    );
+    assert_eq!(
+        (judgement.elements, judgement.controls),
+        (Judged::Good, Judged::Good)
+    );
     assert_eq!(judgement.profile_rule, Some(2));
 }
 
@@ -41,8 +49,15 @@ fn each_fixture_tells_its_defect_and_no_fixture_cries_wolf() {
 
 #[test]
 fn there_is_a_fixture_for_every_code_that_can_be_posted() {
-    let have: BTreeSet<String> = corpus::load_all(&corpus_dir()).into_iter().map(|fixture| fixture.code).collect();
-    let want = CODES.iter().filter(|info| info.family != Family::Content).map(|info| info.code.to_owned()).collect();
+    let have: BTreeSet<String> = corpus::load_all(&corpus_dir())
+        .into_iter()
+        .map(|fixture| fixture.code)
+        .collect();
+    let want = CODES
+        .iter()
+        .filter(|info| info.family != Family::Content)
+        .map(|info| info.code.to_owned())
+        .collect();
     assert_eq!(have, want);
 }
 
