@@ -81,3 +81,37 @@ fn renaming_keeps_what_belongs_together_together() {
     assert_eq!(codes(&judge_events(&events)), Vec::<&str>::new());
     assert_eq!(events[0]["case_id"], "C-2041-x1");
 }
+
+#[test]
+fn the_table_of_findings_says_what_the_code_does() {
+    let table = include_str!("../../../docs/findings.md");
+    for info in &CODES {
+        let row = table
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{}` |", info.code)));
+        let row = row.unwrap_or_else(|| panic!("{} is not documented", info.code));
+        let severity = row.split(" | ").nth(3).unwrap();
+        let want = if info.lighter == info.severity {
+            format!("{:?}", info.severity)
+        } else {
+            format!("{:?}; {:?} when", info.severity, info.lighter)
+        };
+        assert!(
+            severity.starts_with(&want),
+            "{}: {severity} is not {want}",
+            info.code
+        );
+    }
+    assert_eq!(
+        table.lines().filter(|line| line.starts_with("| `")).count(),
+        CODES.len()
+    );
+}
+
+#[test]
+fn the_profile_in_the_documentation_can_be_used() {
+    let text = include_str!("../../../docs/profiles.md");
+    let (_, rest) = text.split_once("```json\n").unwrap();
+    let (profile, _) = rest.split_once("```").unwrap();
+    assert_eq!(Profile::parse(profile.as_bytes()).unwrap().rules.len(), 2);
+}
