@@ -204,6 +204,7 @@ fn matches_glob(glob: &str, name: &str) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 mod tests {
     use super::*;
     use serde_json::{Value, json};

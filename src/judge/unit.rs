@@ -157,7 +157,7 @@ pub(super) fn units<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
                 Belongs::No => {}
             }
         }
-        if place.loose {
+        if place.loose && count > 1 {
             loose.push(view);
         }
     }

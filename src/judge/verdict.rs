@@ -180,11 +180,11 @@ fn risk(unit: &Unit<'_>) -> Known<RiskLevel> {
         Known::Absent => Known::Absent,
         Known::Hidden => Known::Hidden,
     };
-    let levels = unit
+    let mut levels = unit
         .of("risk.classified")
         .filter(|view| view.seq() < acted)
         .map(level);
-    match levels.filter(|level| !level.is_absent()).last() {
+    match levels.rfind(|level| !level.is_absent()) {
         Some(level) => level,
         None if unit.may_have("risk.classified") => Known::Hidden,
         None => Known::Absent,

@@ -1,6 +1,7 @@
 //! The corpus of findings: for each code, two records that differ in one recorded fact. `README.md` documents it.
 //!
 //! Knows only `serde_json`, so that whoever judges records, directly or over HTTP, can use the same files.
+#![expect(clippy::expect_used, reason = "a broken corpus must stop the tests")]
 
 use std::fs;
 use std::path::Path;
@@ -15,6 +16,8 @@ pub struct Fixture {
     pub code: String,
     /// What the difference is, in one sentence.
     pub why: String,
+    /// What to ask about: `case`, or `trace` where the record belongs to no case.
+    pub ask: String,
     /// The record with the defect.
     pub with: Vec<Value>,
     /// The record without.
@@ -137,6 +140,7 @@ fn load(dir: &Path, path: &Path) -> Fixture {
             .expect("a fixture names its code")
             .to_owned(),
         why: file["why"].as_str().expect("a fixture says why").to_owned(),
+        ask: file["ask"].as_str().unwrap_or("case").to_owned(),
         with: list(with),
         without: list(without),
         differences: ops("with").len(),

@@ -3,9 +3,10 @@
 mod sections;
 mod summary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::findings::Hidden;
+use super::unit::UnitKind;
 use super::verdict::Told;
 use super::view::{View, say, term};
 use super::{AnswerPart, Finding, Section, Sentence};
@@ -31,20 +32,38 @@ pub(super) fn answer(
         );
         sections::outcomes(&mut parts, views);
     }
+<<<<<<< HEAD
     if judged.len() > 1 {
         let anchors = judged.iter().flat_map(|told| told.unit.anchor());
+=======
+    let several: Vec<&Told<'_, '_>> = judged
+        .iter()
+        .filter(|told| told.unit.kind != UnitKind::Loose)
+        .collect();
+    if several.len() > 1 {
+        let anchors = several.iter().flat_map(|told| told.unit.anchor());
+>>>>>>> judge
         parts.add(
             Section::Summary,
             say("summary.several")
                 .on(anchors)
+<<<<<<< HEAD
                 .count(judged.len())
+=======
+                .count(several.len())
+>>>>>>> judge
                 .done(),
         );
     }
     for told in judged {
+        parts.head((judged.len() > 1).then(|| heading(told)));
         summary::summary(&mut parts, told);
         sections::sections(&mut parts, told);
     }
+<<<<<<< HEAD
+=======
+    parts.head(None);
+>>>>>>> judge
     let findings: Vec<&Finding> = findings
         .iter()
         .filter(|finding| !finding.code.starts_with("content."))
@@ -58,22 +77,61 @@ pub(super) fn answer(
 
 /// Sections in their order.
 #[derive(Debug, Default)]
-struct Parts(BTreeMap<Section, Vec<Sentence>>);
+struct Parts {
+    sections: BTreeMap<Section, Vec<Sentence>>,
+    /// What stands before the next sentence of a section: which of several recommendations it is about.
+    heading: Option<Sentence>,
+    headed: BTreeSet<Section>,
+}
 
 impl Parts {
     fn add(&mut self, section: Section, sentence: Sentence) {
-        let sentences = self.0.entry(section).or_default();
+        let sentences = self.sections.entry(section).or_default();
+        if let Some(heading) = &self.heading
+            && self.headed.insert(section)
+        {
+            sentences.push(heading.clone());
+        }
         // Entries that several recommendations share are told once.
         if !sentences.contains(&sentence) {
             sentences.push(sentence);
         }
     }
 
+    fn head(&mut self, heading: Option<Sentence>) {
+        self.heading = heading;
+        self.headed.clear();
+    }
+
     fn done(self) -> Vec<AnswerPart> {
+<<<<<<< HEAD
         self.0
             .into_iter()
             .map(|(section, sentences)| AnswerPart { section, sentences })
             .collect()
+=======
+        self.sections
+            .into_iter()
+            .map(|(section, sentences)| AnswerPart { section, sentences })
+            .collect()
+    }
+}
+
+/// Which of several recommendations the next sentences are about.
+fn heading(told: &Told<'_, '_>) -> Sentence {
+    let unit = told.unit;
+    let named = unit.draft().or_else(|| unit.members.first().copied());
+    match (unit.kind, named) {
+        (UnitKind::Recommendation, Some(named)) => say("about.recommendation")
+            .on([named])
+            .need("recommendation", named, "/recommendation_id")
+            .done(),
+        (UnitKind::Run, Some(named)) => say("about.run")
+            .on([named])
+            .need("run", named, "/run_id")
+            .done(),
+        _ => say("about.none").on(unit.members.iter().copied()).done(),
+>>>>>>> judge
     }
 }
 
@@ -82,7 +140,13 @@ fn limits(parts: &mut Parts, views: &[View<'_>], judged: &[Told<'_, '_>], hidden
     for told in judged {
         let anchor = || told.unit.anchor();
         match told.risk {
+<<<<<<< HEAD
             Known::Absent if told.is_recommendation() => {
+=======
+            Known::Absent
+                if matches!(told.unit.kind, UnitKind::Recommendation | UnitKind::Audit) =>
+            {
+>>>>>>> judge
                 parts.add(
                     Section::Limits,
                     say("limits.risk_unrecorded").on(anchor()).done(),

@@ -1,11 +1,12 @@
 //! The summary: the role of the AI, the main elements of the decision, and whether it was proper.
 
 use super::{Parts, level_term};
-use crate::judge::findings::is_person;
+use crate::judge::findings::{Sources, is_person};
 use crate::judge::unit::UnitKind;
 use crate::judge::verdict::Told;
-use crate::judge::view::{Known, Say, View, say};
+use crate::judge::view::{Known, Say, View, item_arg, member_arg, say, term};
 use crate::judge::{Finding, Section};
+use crate::ledger::content::Item;
 
 /// Controls whose failure is told in the summary in words of its own, gravest first, and what those words show.
 const TOLD: [(&str, &str, &[&str]); 9] = [
@@ -127,6 +128,30 @@ fn recommendation(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
     {
         add(say("summary.reasons").on([draft]).count(claims.len()));
     }
+    let sources = Sources::before(unit, draft.seq());
+    for (at, item) in draft
+        .items("/data/claims")
+        .is()
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+    {
+        let start = say("summary.reason").on([draft]).number("rank", at + 1);
+        match item {
+            Item::Shown(claim) => {
+                let cited = draft.items_of(claim, "citations");
+                let cited = cited.iter().filter_map(|citation| match citation {
+                    Item::Shown(citation) => Some(sources.cited(citation)),
+                    Item::Hidden(_) => None,
+                });
+                let words = member_arg(claim, "text").unwrap_or_else(|| term("not_recorded"));
+                add(start
+                    .on(cited.flatten().map(|source| source.view))
+                    .arg("claim", words));
+            }
+            Item::Hidden(_) => add(start.arg("claim", item_arg(item))),
+        }
+    }
     if let Known::Is(level) = told.risk {
         let on = unit.of("risk.classified");
         add(say("summary.risk").on(on).arg("level", level_term(level)));
@@ -185,7 +210,8 @@ fn done(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
             .at("status", act, "/data/status")
             .member("acted_at", act, "recorded"));
     }
-    if !acted && unit.proper_end().is_none() && !unit.may_have("action.performed") {
+    let decided = !told.approval_needed || unit.of("approval.decided").next().is_some();
+    if !acted && decided && unit.proper_end().is_none() && !unit.may_have("action.performed") {
         add(say("summary.no_action").on(unit.anchor()));
     }
 }

@@ -1,6 +1,6 @@
 //! Evidence: do the reasons rest on what was looked up, and did the checks hold?
 
-use super::{Judging, Weight};
+use super::{Judging, Weight, about};
 use crate::judge::unit::Unit;
 use crate::judge::view::{Known, View, item_arg, member_arg, term};
 use crate::ledger::content::{Datum, Item};
@@ -218,8 +218,12 @@ fn citations<'a>(judging: &mut Judging<'a, '_>, draft: View<'a>) {
         };
         let citations = draft.items_of(claim, "citations");
         if citations.is_empty() {
+<<<<<<< HEAD
             let say = judging
                 .say("claim.unsupported")
+=======
+            let say = about("claim.unsupported")
+>>>>>>> judge
                 .on([draft])
                 .number("rank", number + 1)
                 .opt("claim", member_arg(claim, "text"));
@@ -265,9 +269,14 @@ fn check<'a>(
         "evidence_id"
     };
     let source = member_arg(citation, named).unwrap_or_else(|| term("not_recorded"));
+<<<<<<< HEAD
     let start = |judging: &Judging<'a, '_>, code: &str| {
         judging
             .say(code)
+=======
+    let start = |code: &str| {
+        about(code)
+>>>>>>> judge
             .on(on.iter().copied())
             .number("rank", rank)
             .arg("source", source.clone())
@@ -276,7 +285,7 @@ fn check<'a>(
         if sources.open {
             judging.leave_open("citation.not_retrieved");
         } else {
-            let say = start(judging, "citation.not_retrieved");
+            let say = start("citation.not_retrieved");
             judging.find("citation.not_retrieved", Weight::Full, say);
         }
         return;
@@ -288,7 +297,7 @@ fn check<'a>(
         if sources.open {
             judging.leave_open("citation.not_selected");
         } else {
-            let say = start(judging, "citation.not_selected");
+            let say = start("citation.not_selected");
             judging.find("citation.not_selected", Weight::Full, say);
         }
     }
@@ -303,7 +312,11 @@ fn check<'a>(
         if sources.open {
             judging.leave_open("citation.other_version");
         } else {
+<<<<<<< HEAD
             let say = start(judging, "citation.other_version");
+=======
+            let say = start("citation.other_version");
+>>>>>>> judge
             let say = say.opt(
                 "cited",
                 member_arg(citation, "version").or_else(|| member_arg(citation, "digest")),
@@ -321,8 +334,13 @@ fn check<'a>(
         if sources.open {
             judging.leave_open("citation.quote_absent");
         } else {
+<<<<<<< HEAD
             let say = start(judging, "citation.quote_absent")
                 .opt("quotation", member_arg(citation, "quotation"));
+=======
+            let say =
+                start("citation.quote_absent").opt("quotation", member_arg(citation, "quotation"));
+>>>>>>> judge
             judging.find("citation.quote_absent", Weight::Full, say);
         }
     }
@@ -376,8 +394,12 @@ fn listed_unsupported<'a>(judging: &mut Judging<'a, '_>, draft: View<'a>) {
             Known::Is(listed) => {
                 for at in 0..listed.len() {
                     let claim = validation.arg(&format!("/data/unsupported_claims/{at}"));
+<<<<<<< HEAD
                     let say = judging
                         .say("claim.unsupported")
+=======
+                    let say = about("claim.unsupported")
+>>>>>>> judge
                         .on([draft, validation])
                         .opt("claim", claim);
                     judging.find("claim.unsupported", Weight::Full, say);
@@ -417,9 +439,13 @@ fn failed_checks<'a>(judging: &mut Judging<'a, '_>, draft: View<'a>) {
             .iter()
             .copied()
             .find(|view| view.seq() > validation.seq() && is_act(*view));
+<<<<<<< HEAD
         let say = judging
             .say("validation.failed")
             .on([validation].into_iter().chain(then));
+=======
+        let say = about("validation.failed").on([validation].into_iter().chain(then));
+>>>>>>> judge
         let say = match &item {
             Item::Shown(check) => say
                 .opt("check", member_arg(check, "name"))
@@ -479,11 +505,18 @@ fn guardrails(judging: &mut Judging<'_, '_>) {
                 && guard(&again) == guard(&fired)
         });
         if !cleared {
+<<<<<<< HEAD
             let say = judging.say("guardrail.overridden").on([fired, act]).need(
                 "guard",
                 fired,
                 "/data/guard",
             );
+=======
+            let say =
+                about("guardrail.overridden")
+                    .on([fired, act])
+                    .need("guard", fired, "/data/guard");
+>>>>>>> judge
             let say = say
                 .at("reason", fired, "/data/reason")
                 .member("acted_at", act, "recorded");
@@ -502,8 +535,12 @@ fn audited<'a>(judging: &mut Judging<'a, '_>, audit: View<'a>) {
             for (at, id) in cited.iter().enumerate() {
                 if !selected.contains(id) {
                     let source = audit.arg_or_state(&format!("/data/cited_source_ids/{at}"));
+<<<<<<< HEAD
                     let say = judging
                         .say("citation.not_selected")
+=======
+                    let say = about("citation.not_selected")
+>>>>>>> judge
                         .on([audit])
                         .arg("source", source);
                     judging.find("citation.not_selected", Weight::Full, say);

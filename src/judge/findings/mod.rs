@@ -208,10 +208,6 @@ impl<'a> Judging<'a, '_> {
             self.outcome.undecided.insert(code);
         }
     }
-
-    fn say(&self, code: &str) -> Say {
-        about(code)
-    }
 }
 
 /// Starts the sentence of a finding.

@@ -87,6 +87,12 @@ pub fn case(entries: &[Entry]) -> Subject {
     Subject::Case(case.map_or_else(String::new, |link| link.case.to_hex()))
 }
 
+/// The question about the trace of the first entry.
+pub fn trace(entries: &[Entry]) -> Subject {
+    let trace = entries.iter().find_map(|entry| entry.leaf.trace);
+    Subject::Trace(trace.map_or_else(String::new, |trace| trace.to_hex()))
+}
+
 /// Hides a top-level member, with everything in it.
 pub fn hide(entry: &mut Entry, pointer: &str, absence: Option<Absence>) -> Hash {
     let member = entry

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::*;
-use build::{case, entries};
+use build::{case, entries, trace};
 
 /// Where the corpus is.
 fn corpus_dir() -> PathBuf {
