@@ -199,16 +199,9 @@ impl<'a> Graph<'a, '_> {
             let Some(id) = candidate.get("authorization_decision_id") else {
                 continue;
             };
-<<<<<<< HEAD
-            let decisions = self.of("authorization.decided");
-            let same = decisions
-                .filter(|d| d.text("/data/decision_id") == id.value.as_str())
-                .last();
-=======
             let same = self
                 .of("authorization.decided")
                 .rfind(|d| d.text("/data/decision_id") == id.value.as_str());
->>>>>>> judge
             if let Some(decision) = same {
                 self.join(view, INFORMED, decision, reference(&id), true);
             }

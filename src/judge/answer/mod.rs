@@ -32,26 +32,17 @@ pub(super) fn answer(
         );
         sections::outcomes(&mut parts, views);
     }
-<<<<<<< HEAD
-    if judged.len() > 1 {
-        let anchors = judged.iter().flat_map(|told| told.unit.anchor());
-=======
     let several: Vec<&Told<'_, '_>> = judged
         .iter()
         .filter(|told| told.unit.kind != UnitKind::Loose)
         .collect();
     if several.len() > 1 {
         let anchors = several.iter().flat_map(|told| told.unit.anchor());
->>>>>>> judge
         parts.add(
             Section::Summary,
             say("summary.several")
                 .on(anchors)
-<<<<<<< HEAD
-                .count(judged.len())
-=======
                 .count(several.len())
->>>>>>> judge
                 .done(),
         );
     }
@@ -60,10 +51,7 @@ pub(super) fn answer(
         summary::summary(&mut parts, told);
         sections::sections(&mut parts, told);
     }
-<<<<<<< HEAD
-=======
     parts.head(None);
->>>>>>> judge
     let findings: Vec<&Finding> = findings
         .iter()
         .filter(|finding| !finding.code.starts_with("content."))
@@ -104,12 +92,6 @@ impl Parts {
     }
 
     fn done(self) -> Vec<AnswerPart> {
-<<<<<<< HEAD
-        self.0
-            .into_iter()
-            .map(|(section, sentences)| AnswerPart { section, sentences })
-            .collect()
-=======
         self.sections
             .into_iter()
             .map(|(section, sentences)| AnswerPart { section, sentences })
@@ -131,7 +113,6 @@ fn heading(told: &Told<'_, '_>) -> Sentence {
             .need("run", named, "/run_id")
             .done(),
         _ => say("about.none").on(unit.members.iter().copied()).done(),
->>>>>>> judge
     }
 }
 
@@ -140,13 +121,9 @@ fn limits(parts: &mut Parts, views: &[View<'_>], judged: &[Told<'_, '_>], hidden
     for told in judged {
         let anchor = || told.unit.anchor();
         match told.risk {
-<<<<<<< HEAD
-            Known::Absent if told.is_recommendation() => {
-=======
             Known::Absent
                 if matches!(told.unit.kind, UnitKind::Recommendation | UnitKind::Audit) =>
             {
->>>>>>> judge
                 parts.add(
                     Section::Limits,
                     say("limits.risk_unrecorded").on(anchor()).done(),

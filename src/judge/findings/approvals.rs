@@ -288,12 +288,7 @@ fn judge_group<'a>(
             return;
         }
         if last.says == Known::Is("rejected") && last.saw == Saw::Same && sure {
-<<<<<<< HEAD
-            let say = judging
-                .say("approval.rejected")
-=======
             let say = about("approval.rejected")
->>>>>>> judge
                 .on([last.view, act.view])
                 .actor(last.view);
             let say = say.member("rejected_at", last.view, "recorded");
@@ -378,12 +373,7 @@ fn tell_uncovered<'a>(
             "/data/text"
         };
         let on = others.iter().map(|d| d.view).chain([act.view]);
-<<<<<<< HEAD
-        let say = judging
-            .say("output.not_approved")
-=======
         let say = about("output.not_approved")
->>>>>>> judge
             .on(on)
             .need("digest", act.view, digest);
         judging.find_once(
@@ -394,11 +384,7 @@ fn tell_uncovered<'a>(
         return;
     }
     if let Some(other) = others.last() {
-<<<<<<< HEAD
-        let mut say = judging.say("approval.other_draft").on(others
-=======
         let mut say = about("approval.other_draft").on(others
->>>>>>> judge
             .iter()
             .map(|d| d.view)
             .chain([act.view])
@@ -414,13 +400,7 @@ fn tell_uncovered<'a>(
     }
     let told = tell_late(judging, act, late);
     if others.is_empty() && !told {
-<<<<<<< HEAD
-        let say = judging
-            .say("approval.absent")
-            .on(act.draft.into_iter().chain([act.view]));
-=======
         let say = about("approval.absent").on(act.draft.into_iter().chain([act.view]));
->>>>>>> judge
         judging.find_once("approval.absent", weight, acted(say, act));
     }
 }
@@ -434,12 +414,7 @@ fn tell_late<'a>(
     let Some(late) = late.filter(|_| act.how == How::Performed && !act.output) else {
         return false;
     };
-<<<<<<< HEAD
-    let say = judging
-        .say("approval.after_action")
-=======
     let say = about("approval.after_action")
->>>>>>> judge
         .on([act.view, late.view])
         .actor(late.view);
     let say = say.member("approved_at", late.view, "recorded");
@@ -486,11 +461,7 @@ fn judge_covering<'a>(
             Known::Is(expires) => {
                 valid.retain(|d| d.view.recorded() <= expires && act.view.recorded() <= expires);
                 if valid.is_empty() {
-<<<<<<< HEAD
-                    let say = judging.say("approval.expired").on(on(&covering)).need(
-=======
                     let say = about("approval.expired").on(on(&covering)).need(
->>>>>>> judge
                         "expires",
                         requirement,
                         "/data/expires",
@@ -513,12 +484,7 @@ fn judge_covering<'a>(
         if !sure || count.open || count.all.len() + count.unsure >= count.quorum {
             judging.leave_open("approval.quorum");
         } else {
-<<<<<<< HEAD
-            let say = judging
-                .say("approval.quorum")
-=======
             let say = about("approval.quorum")
->>>>>>> judge
                 .on(on(&valid))
                 .number("approvals", count.all.len());
             let quorum = requirement
@@ -568,16 +534,8 @@ fn judge_separation<'a>(
                 .is_some_and(|id| own.ids.contains(id))
         });
         let selves: Vec<View<'a>> = selves.map(|d| d.view).collect();
-<<<<<<< HEAD
-        let mut say = judging.say("approval.self").on(selves
-            .iter()
-            .copied()
-            .chain([act.view])
-            .chain(own.views));
-=======
         let mut say =
             about("approval.self").on(selves.iter().copied().chain([act.view]).chain(own.views));
->>>>>>> judge
         if let Some(first) = selves.first() {
             say = say.actor(*first);
         }

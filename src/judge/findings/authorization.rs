@@ -49,14 +49,7 @@ fn cited<'a>(judging: &Judging<'a, '_>, id: Known<&str>, seq: u64) -> Cited<'a> 
             .copied()
             .filter(|view| view.is("authorization.decided") && view.seq() < seq)
     };
-<<<<<<< HEAD
-    match before()
-        .filter(|view| view.text("/data/decision_id") == Some(id))
-        .last()
-    {
-=======
     match before().rfind(|view| view.text("/data/decision_id") == Some(id)) {
->>>>>>> judge
         Some(view) => Cited::Found(view),
         None if before().any(|view| view.known("/data/decision_id").is_hidden()) => Cited::Open,
         None => Cited::NotBefore,
@@ -160,12 +153,7 @@ fn tool<'a>(judging: &mut Judging<'a, '_>, call: View<'a>) {
         return;
     }
     if call.text("/data/authorization_result") == Some("denied") {
-<<<<<<< HEAD
-        let say = judging
-            .say("authorization.denied")
-=======
         let say = about("authorization.denied")
->>>>>>> judge
             .on([call])
             .arg("what", term("did.executed"));
         judging.find("authorization.denied", Weight::Full, say);
@@ -212,11 +200,7 @@ fn selected<'a>(judging: &mut Judging<'a, '_>, view: View<'a>) {
         if let Cited::Found(decision) = cited(judging, id, view.seq())
             && decision.text("/data/result") == Some("denied")
         {
-<<<<<<< HEAD
-            let say = judging.say("authorization.denied").on([decision, view]).at(
-=======
             let say = about("authorization.denied").on([decision, view]).at(
->>>>>>> judge
                 "decision",
                 decision,
                 "/data/decision_id",
@@ -232,11 +216,7 @@ fn selected<'a>(judging: &mut Judging<'a, '_>, view: View<'a>) {
 fn denied<'a>(judging: &mut Judging<'a, '_>, decision: View<'a>, then: View<'a>, what: &str) {
     match decision.known("/data/result") {
         Known::Is("denied") => {
-<<<<<<< HEAD
-            let say = judging.say("authorization.denied").on([decision, then]).at(
-=======
             let say = about("authorization.denied").on([decision, then]).at(
->>>>>>> judge
                 "decision",
                 decision,
                 "/data/decision_id",
@@ -259,11 +239,7 @@ fn none<'a>(judging: &mut Judging<'a, '_>, then: View<'a>, what: &str) {
         judging.leave_open("authorization.none");
         return;
     }
-<<<<<<< HEAD
-    let say = judging.say("authorization.none").on([then]).at(
-=======
     let say = about("authorization.none").on([then]).at(
->>>>>>> judge
         "decision",
         then,
         "/data/authorization_decision_id",
@@ -276,24 +252,14 @@ fn none<'a>(judging: &mut Judging<'a, '_>, then: View<'a>, what: &str) {
 }
 
 fn other_case<'a>(judging: &mut Judging<'a, '_>, decision: View<'a>) {
-<<<<<<< HEAD
-    let about = (
-=======
     let concerns = (
->>>>>>> judge
         decision.known("/data/resource/kind"),
         decision.known("/data/resource/id"),
         decision.known("/case_id"),
     );
-<<<<<<< HEAD
-    match about {
-        (Known::Is("case"), Known::Is(resource), Known::Is(case)) if resource != case => {
-            let say = judging.say("authorization.other_case").on([decision]).at(
-=======
     match concerns {
         (Known::Is("case"), Known::Is(resource), Known::Is(case)) if resource != case => {
             let say = about("authorization.other_case").on([decision]).at(
->>>>>>> judge
                 "decision",
                 decision,
                 "/data/decision_id",

@@ -16,11 +16,7 @@ fn digest_mismatch(judging: &mut Judging<'_, '_>) {
             draft.known("/data/draft_digest"),
         ) {
             (Known::Is(text), Known::Is(digest)) if digest_of(text) != digest => {
-<<<<<<< HEAD
-                let say = judging.say("draft.digest_mismatch").on([draft]).need(
-=======
                 let say = about("draft.digest_mismatch").on([draft]).need(
->>>>>>> judge
                     "digest",
                     draft,
                     "/data/draft_digest",
@@ -49,11 +45,7 @@ fn not_recommended(judging: &mut Judging<'_, '_>) {
             act.known("/data/action"),
         ) {
             (Known::Is(recommended), Known::Is(done)) if recommended != done => {
-<<<<<<< HEAD
-                let say = judging.say("action.not_recommended").on([draft, act]);
-=======
                 let say = about("action.not_recommended").on([draft, act]);
->>>>>>> judge
                 let say = say
                     .need("recommended", draft, "/data/recommended_action")
                     .need("action", act, "/data/action");

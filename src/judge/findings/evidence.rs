@@ -218,12 +218,7 @@ fn citations<'a>(judging: &mut Judging<'a, '_>, draft: View<'a>) {
         };
         let citations = draft.items_of(claim, "citations");
         if citations.is_empty() {
-<<<<<<< HEAD
-            let say = judging
-                .say("claim.unsupported")
-=======
             let say = about("claim.unsupported")
->>>>>>> judge
                 .on([draft])
                 .number("rank", number + 1)
                 .opt("claim", member_arg(claim, "text"));
@@ -269,14 +264,8 @@ fn check<'a>(
         "evidence_id"
     };
     let source = member_arg(citation, named).unwrap_or_else(|| term("not_recorded"));
-<<<<<<< HEAD
-    let start = |judging: &Judging<'a, '_>, code: &str| {
-        judging
-            .say(code)
-=======
     let start = |code: &str| {
         about(code)
->>>>>>> judge
             .on(on.iter().copied())
             .number("rank", rank)
             .arg("source", source.clone())
@@ -312,11 +301,7 @@ fn check<'a>(
         if sources.open {
             judging.leave_open("citation.other_version");
         } else {
-<<<<<<< HEAD
-            let say = start(judging, "citation.other_version");
-=======
             let say = start("citation.other_version");
->>>>>>> judge
             let say = say.opt(
                 "cited",
                 member_arg(citation, "version").or_else(|| member_arg(citation, "digest")),
@@ -334,13 +319,8 @@ fn check<'a>(
         if sources.open {
             judging.leave_open("citation.quote_absent");
         } else {
-<<<<<<< HEAD
-            let say = start(judging, "citation.quote_absent")
-                .opt("quotation", member_arg(citation, "quotation"));
-=======
             let say =
                 start("citation.quote_absent").opt("quotation", member_arg(citation, "quotation"));
->>>>>>> judge
             judging.find("citation.quote_absent", Weight::Full, say);
         }
     }
@@ -394,12 +374,7 @@ fn listed_unsupported<'a>(judging: &mut Judging<'a, '_>, draft: View<'a>) {
             Known::Is(listed) => {
                 for at in 0..listed.len() {
                     let claim = validation.arg(&format!("/data/unsupported_claims/{at}"));
-<<<<<<< HEAD
-                    let say = judging
-                        .say("claim.unsupported")
-=======
                     let say = about("claim.unsupported")
->>>>>>> judge
                         .on([draft, validation])
                         .opt("claim", claim);
                     judging.find("claim.unsupported", Weight::Full, say);
@@ -439,13 +414,7 @@ fn failed_checks<'a>(judging: &mut Judging<'a, '_>, draft: View<'a>) {
             .iter()
             .copied()
             .find(|view| view.seq() > validation.seq() && is_act(*view));
-<<<<<<< HEAD
-        let say = judging
-            .say("validation.failed")
-            .on([validation].into_iter().chain(then));
-=======
         let say = about("validation.failed").on([validation].into_iter().chain(then));
->>>>>>> judge
         let say = match &item {
             Item::Shown(check) => say
                 .opt("check", member_arg(check, "name"))
@@ -505,18 +474,10 @@ fn guardrails(judging: &mut Judging<'_, '_>) {
                 && guard(&again) == guard(&fired)
         });
         if !cleared {
-<<<<<<< HEAD
-            let say = judging.say("guardrail.overridden").on([fired, act]).need(
-                "guard",
-                fired,
-                "/data/guard",
-            );
-=======
             let say =
                 about("guardrail.overridden")
                     .on([fired, act])
                     .need("guard", fired, "/data/guard");
->>>>>>> judge
             let say = say
                 .at("reason", fired, "/data/reason")
                 .member("acted_at", act, "recorded");
@@ -535,12 +496,7 @@ fn audited<'a>(judging: &mut Judging<'a, '_>, audit: View<'a>) {
             for (at, id) in cited.iter().enumerate() {
                 if !selected.contains(id) {
                     let source = audit.arg_or_state(&format!("/data/cited_source_ids/{at}"));
-<<<<<<< HEAD
-                    let say = judging
-                        .say("citation.not_selected")
-=======
                     let say = about("citation.not_selected")
->>>>>>> judge
                         .on([audit])
                         .arg("source", source);
                     judging.find("citation.not_selected", Weight::Full, say);

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! The catalogues: complete, equal in both languages, and nothing in them that nobody uses.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -492,4 +489,3 @@ fn refuses_what_is_no_catalogue() {
         .collect();
     assert_eq!(digests.len(), 2);
 }
->>>>>>> judge

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! What is not shown is never counted as not recorded.
 
 use super::build::{erase, hide, withhold};
@@ -242,4 +239,3 @@ fn what_nothing_accounts_for_is_a_limit_not_a_finding() {
     assert!(codes(&judgement).is_empty());
     assert!(told(&entries, &judgement).contains("nothing accounts for that"));
 }
->>>>>>> judge

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! What the rules mean, case by case.
 
 use super::*;
@@ -638,4 +635,3 @@ fn the_graph_joins_by_recorded_ids_only() {
     }
     assert!(judge_events(&bare).graph.is_empty());
 }
->>>>>>> judge
