@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod keys;
 mod serve;
+mod untold;
 mod verify;
 
 use std::io::Write;

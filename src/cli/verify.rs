@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
+use super::untold::untold;
 use super::{Failure, Outcome, fail, read, read_text, say};
 use crate::event::COMMON_MEMBERS;
 use crate::judge::{self, Catalogue, Judgement, Profile};
@@ -195,18 +196,8 @@ fn report(args: &ReportArgs) -> Outcome {
         say(words::report(check).trim_end())?
     };
     if let (Some(lang), Some(statement), false) = (&args.lang, &opened.statement, args.json) {
-        let file = verify::format::ReportFile::decode(&bytes).map_err(Failure)?;
-        let catalogue = file
-            .catalogues
-            .get(lang)
-            .ok_or_else(|| Failure(format!("the report has no catalogue for `{lang}`")))?;
-        let catalogue = Catalogue::parse(catalogue.as_bytes())?;
         say("")?;
-        for line in tell(
-            &statement.predicate.judgement,
-            &catalogue,
-            &judge::Entries::new(&opened.entries),
-        ) {
+        for line in story(&bytes, statement, &opened.entries, lang)? {
             say(&line)?;
         }
     }
@@ -230,6 +221,55 @@ fn report(args: &ReportArgs) -> Outcome {
     })
 }
 
+/// All that a verified report tells, in lines: answer, findings, timeline, and what no sentence tells.
+pub(super) fn story(
+    report: &[u8],
+    statement: &verify::format::Statement,
+    entries: &[judge::Entry],
+    lang: &str,
+) -> Result<Vec<String>, Failure> {
+    let file = verify::format::ReportFile::decode(report).map_err(Failure)?;
+    let catalogue = file.catalogues.get(lang).ok_or_else(|| {
+        Failure(format!(
+            "there is no catalogue for the language `{lang}`; there is: {}",
+            file.catalogues
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ")
+        ))
+    })?;
+    let catalogue = Catalogue::parse(catalogue.as_bytes())?;
+    let judgement = &statement.predicate.judgement;
+    let shown = judge::Entries::new(entries);
+    let mut lines = tell(judgement, &catalogue, &shown);
+    lines.extend(timeline(judgement, &catalogue, &shown));
+    lines.push(heading(&catalogue, "untold"));
+    lines.extend(untold(judgement, entries));
+    Ok(lines)
+}
+
+
+/// The timeline, in lines.
+pub(super) fn timeline(judgement: &Judgement, catalogue: &Catalogue, shown: &judge::Entries<'_>) -> Vec<String> {
+    let line = |item: &judge::TimelineItem| {
+        let text = judge::render(&item.sentence, catalogue, shown);
+        format!("  #{} {text}", item.seq)
+    };
+    let heading = heading(catalogue, "timeline");
+    std::iter::once(heading)
+        .chain(judgement.timeline.iter().map(line))
+        .collect()
+}
+
+/// The heading of a part of an answer, in the catalogue's words.
+pub(super) fn heading(catalogue: &Catalogue, name: &str) -> String {
+    let id = format!("section.{name}");
+    catalogue
+        .get(&id)
+        .map_or_else(|| name.to_owned(), str::to_owned)
+}
+
 /// The answer and the findings, in lines.
 pub(super) fn tell(
     judgement: &Judgement,
@@ -239,30 +279,18 @@ pub(super) fn tell(
     let text = |s: &judge::Sentence| judge::render(s, catalogue, entries);
     let mut lines = Vec::new();
     for part in &judgement.answer {
-        let name = serde_json::to_value(part.section)
-            .ok()
-            .and_then(|v| v.as_str().map(str::to_owned))
-            .unwrap_or_default();
-        let heading = catalogue
-            .get(&format!("section.{name}"))
-            .map_or(name, str::to_owned);
-        lines.push(heading);
-        lines.extend(
-            part.sentences
-                .iter()
-                .map(|s| format!("  {}{}", text(s), places(&s.entries))),
-        );
+        let name = serde_json::to_value(part.section).unwrap_or_default();
+        lines.push(heading(catalogue, name.as_str().unwrap_or_default()));
+        let told = part.sentences.iter();
+        lines.extend(told.map(|s| format!("  {}{}", text(s), places(&s.entries))));
     }
     if !judgement.findings.is_empty() {
-        lines.push(
-            catalogue
-                .get("section.findings")
-                .unwrap_or("Findings")
-                .to_owned(),
-        );
+        lines.push(heading(catalogue, "findings"));
         lines.extend(judgement.findings.iter().map(|f| {
+            let severity = serde_json::to_value(f.severity).unwrap_or_default();
+            let severity = severity.as_str().unwrap_or_default().to_owned();
             format!(
-                "  {}: {}{}",
+                "  {severity} {}: {}{}",
                 f.code,
                 text(&f.sentence),
                 places(&f.sentence.entries)
@@ -272,8 +300,25 @@ pub(super) fn tell(
     lines
 }
 
+/// Positions of entries, runs of them shortened.
 fn places(entries: &[u64]) -> String {
-    let shown: Vec<String> = entries.iter().map(|s| format!("#{s}")).collect();
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for seq in entries {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *seq => *last = *seq,
+            _ => runs.push((*seq, *seq)),
+        }
+    }
+    let shown: Vec<String> = runs
+        .iter()
+        .map(|(first, last)| {
+            if first == last {
+                format!("#{first}")
+            } else {
+                format!("#{first}–#{last}")
+            }
+        })
+        .collect();
     if shown.is_empty() {
         String::new()
     } else {

@@ -13,9 +13,8 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::verify::{judge_again, tell};
+use super::verify::{judge_again, story};
 use super::{Config, Failure, Outcome, fail, keys, say, serve};
-use crate::judge::{Catalogue, Entries};
 use crate::ledger::Timestamp;
 use crate::ledger::note::Vkey;
 use crate::sequencer::{Clock, Ledger, SystemClock};
@@ -267,7 +266,7 @@ impl Play {
         let opened =
             verify::report::open(report, std::slice::from_ref(vkey), &[], Some(&judge_again));
         if let Some(statement) = &opened.statement {
-            for line in told(report, statement, &opened.entries, &self.lang)? {
+            for line in story(report, statement, &opened.entries, &self.lang)? {
                 say(&line)?;
             }
         }
@@ -288,47 +287,12 @@ impl Play {
     }
 }
 
-/// The answer, the findings and the timeline of a verified report, in lines.
-fn told(
-    report: &[u8],
-    statement: &verify::format::Statement,
-    entries: &[crate::judge::Entry],
-    lang: &str,
-) -> Result<Vec<String>, Failure> {
-    let file = verify::format::ReportFile::decode(report).map_err(Failure)?;
-    let catalogue = file.catalogues.get(lang).ok_or_else(|| {
-        Failure(format!(
-            "there is no catalogue for the language `{lang}`; there is: {}",
-            file.catalogues
-                .keys()
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(", ")
-        ))
-    })?;
-    let catalogue = Catalogue::parse(catalogue.as_bytes())?;
-    let judgement = &statement.predicate.judgement;
-    let shown = Entries::new(entries);
-    let mut lines = tell(judgement, &catalogue, &shown);
-    lines.push(
-        catalogue
-            .get("section.timeline")
-            .unwrap_or("Timeline")
-            .to_owned(),
-    );
-    for item in &judgement.timeline {
-        lines.push(format!(
-            "  #{} {}",
-            item.seq,
-            crate::judge::render(&item.sentence, &catalogue, &shown)
-        ));
-    }
-    Ok(lines)
-}
-
 fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str, Failure> {
     value
         .pointer(pointer)
         .and_then(Value::as_str)
         .ok_or_else(|| Failure(format!("the service's answer lacks {pointer}")))
 }
+
+#[cfg(test)]
+mod tests;
