@@ -243,7 +243,7 @@ pub async fn list_entries(
     }
     let (mut items, mut next, mut looked_at) = (Vec::new(), None, 0);
     'pages: while select.from < select.below {
-        let page = ledger.reader().entries(&select)?;
+        let page = ledger.entries(&select)?;
         let more = page.len() == select.limit;
         for entry in page {
             if items.len() == limit || looked_at == MAX_SCAN {
@@ -300,9 +300,7 @@ fn first_recorded_at(ledger: &Ledger, time: Timestamp, size: u64) -> Result<u64,
     let (mut low, mut high) = (0, size);
     while low < high {
         let middle = low + (high - low) / 2;
-        let entry = ledger
-            .reader()
-            .entry(middle)?
+        let entry = ledger.entry(middle)?
             .ok_or_else(|| StoreError::Damaged(format!("entry {middle} is absent")))?;
         let leaf = Leaf::decode(&entry.leaf).map_err(Problem::internal)?;
         if leaf.recorded < time {
@@ -335,9 +333,7 @@ fn stored(ledger: &Ledger, seq: u64) -> Result<StoredEntry, Problem> {
     if seq >= ledger.size() {
         return Err(Problem::not_found("entry"));
     }
-    ledger
-        .reader()
-        .entry(seq)?
+    ledger.entry(seq)?
         .ok_or_else(|| Problem::internal(format!("entry {seq} is absent")))
 }
 

@@ -189,9 +189,7 @@ impl Server {
                 limit: 100_000,
                 ..EntryQuery::default()
             };
-            let last = ledger
-                .reader()
-                .entries(&query)?
+            let last = ledger.entries(&query)?
                 .pop()
                 .and_then(|e| crate::ledger::Leaf::decode(&e.leaf).ok())
                 .and_then(|l| l.fact);

@@ -100,6 +100,8 @@ problems! {
         "Storage failed or is full, or the service is stopping. Nothing was acknowledged: send the same events again, and each is recorded once.";
     ClockBehind = "clock-behind" 503 "The clock is far behind the ledger"
         "The machine's clock is more than five minutes behind the ledger's last entry. Set the clock; if the clock is right, an administrator confirms it with POST /v1/ledgers/{ledger}/clock/confirm.";
+    Damaged = "record-damaged" 500 "The record is damaged"
+        "What is stored is not what was committed: the detail names the entry. It is not handed out. Receipts and reports that were handed out before still verify. Keep the database as evidence, and restore it.";
     Internal = "internal" 500 "The service failed"
         "Something went wrong that should not. The log has it under the request id in the header x-request-id.";
 }
@@ -314,7 +316,12 @@ impl ResponseError for Problem {
 impl From<StoreError> for Problem {
     fn from(e: StoreError) -> Self {
         match &e {
-            StoreError::Damaged(_) | StoreError::Version(_) => Self::internal(e),
+            StoreError::Damaged(what) => {
+                let mut problem = Self::new(Kind::Damaged, format!("The record is damaged: {what}."));
+                problem.internal = Some(e.to_string());
+                problem
+            }
+            StoreError::Version(_) => Self::internal(e),
             StoreError::Backend(_) | StoreError::Unavailable(_) | StoreError::HeadMoved => {
                 let mut problem = Self::new(
                     Kind::Unavailable,
@@ -392,7 +399,9 @@ impl From<ReconstructError> for Problem {
             }
             ReconstructError::TooLong => Self::new(Kind::RecordTooLong, e.to_string()),
             ReconstructError::Ledger(e) => e.into(),
-            ReconstructError::Content { .. } => Self::internal(e),
+            ReconstructError::Content { seq, ref error } => {
+                StoreError::Damaged(format!("entry {seq}: {error}")).into()
+            }
         }
     }
 }

@@ -229,7 +229,7 @@ fn name_recommendation(mut collected: Collected, id: &str) -> Result<Collected, 
 }
 
 fn read(ledger: &Ledger, query: &EntryQuery) -> Result<Vec<StoredEntry>, ReconstructError> {
-    let stored = ledger.reader().entries(query)?;
+    let stored = ledger.entries(query)?;
     if stored.len() > MAX_ENTRIES {
         Err(ReconstructError::TooLong)
     } else {

@@ -1,12 +1,50 @@
 //! What a ledger gives back: receipts, proofs, checkpoints, content.
 
-use super::{AppendResult, Ledger, decode, recover};
+use super::{AppendError, AppendResult, Ledger, decode, recover};
+use crate::keyring::OpenContentError;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::receipt::Receipt;
+use crate::ledger::tree::NodeId;
 use crate::ledger::{Hash, disclosure, tree};
-use crate::store::{LedgerReader, StoreError, StoredEntry};
+use crate::store::{EntryQuery, LedgerReader, StoreError, StoredEntry};
 
 impl Ledger {
+    /// The entry at a position, checked against the tree: what is handed out is what was committed.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], naming the entry, when its leaf is not the one in the tree.
+    pub fn entry(&self, seq: u64) -> Result<Option<StoredEntry>, StoreError> {
+        let Some(entry) = self.store.entry(seq)? else {
+            return Ok(None);
+        };
+        self.check_leaves(std::slice::from_ref(&entry))?;
+        Ok(Some(entry))
+    }
+
+    /// The entries that a query asks for, each checked against the tree.
+    ///
+    /// # Errors
+    /// As [`Ledger::entry`].
+    pub fn entries(&self, query: &EntryQuery) -> Result<Vec<StoredEntry>, StoreError> {
+        let entries = self.store.entries(query)?;
+        self.check_leaves(&entries)?;
+        Ok(entries)
+    }
+
+    fn check_leaves(&self, entries: &[StoredEntry]) -> Result<(), StoreError> {
+        let leaf = |e: &StoredEntry| NodeId { level: 0, index: e.seq };
+        let ids: Vec<NodeId> = entries.iter().map(leaf).collect();
+        for (entry, node) in entries.iter().zip(self.store.nodes(&ids)?) {
+            if Hash::leaf(&entry.leaf) != node {
+                return Err(StoreError::Damaged(format!(
+                    "entry {} is not what was committed: its leaf was changed",
+                    entry.seq
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// What an entry disclosed (base64url); `None` when it has no content any more.
     ///
     /// # Errors
@@ -15,7 +53,13 @@ impl Ledger {
         let Some((slot, blob)) = &entry.sealed else {
             return Ok(None);
         };
-        let sealed = self.keyring.open_content(&decode(entry)?, slot.0, blob)?;
+        let opened = self.keyring.open_content(&decode(entry)?, slot.0, blob);
+        let sealed = opened.map_err(|e| match e {
+            OpenContentError::Seal(e) => {
+                AppendError::from(StoreError::Damaged(format!("entry {}: {e}", entry.seq)))
+            }
+            OpenContentError::Keyring(e) => e.into(),
+        })?;
         Ok(sealed.map(|s| s.texts.iter().map(|t| disclosure::encode(t)).collect()))
     }
 
@@ -27,8 +71,7 @@ impl Ledger {
         if seq >= self.size() {
             return Ok(None);
         }
-        self.store
-            .entry(seq)?
+        self.entry(seq)?
             .map(|e| self.receipt_of(e))
             .transpose()
     }
