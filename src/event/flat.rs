@@ -15,7 +15,7 @@ pub struct FlatAudit {
     #[schema(min_length = 1, max_length = 1024)]
     pub audit_event_id: String,
     /// When it happened: becomes `time`.
-    #[schema(min_length = 20, max_length = 64)]
+    #[schema(max_length = 64)]
     pub timestamp: String,
     /// The tenant: must be the ledger's name or origin.
     pub tenant_id: String,

@@ -86,7 +86,7 @@ pub struct Common {
     #[schema(min_length = 1, max_length = 1024)]
     pub source: String,
     /// When it happened, as the producer claims: RFC 3339 with an offset.
-    #[schema(min_length = 20, max_length = 64)]
+    #[schema(max_length = 64)]
     pub time: String,
     /// The case that the event belongs to.
     #[schema(min_length = 1, max_length = 1024)]

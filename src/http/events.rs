@@ -12,6 +12,7 @@ use super::problem::{Kind, Problem, ProblemBody};
 use super::text;
 use crate::event::{Context, Event};
 use crate::json::{Fault, FaultKind};
+use crate::ledger::Leaf;
 use crate::sequencer::{Posted, Status};
 
 /// What became of the events of one request, in their order.
@@ -125,6 +126,7 @@ pub async fn post_events(
     });
     let all_new = posted.iter().all(|p| p.status == Status::Created);
     let first = posted.first().map(|p| p.seq);
+    log_posted(&at, &events, &posted);
     let answer = PostAnswer {
         items: posted.into_iter().map(|p| item(p, minimal)).collect(),
     };
@@ -143,6 +145,27 @@ pub async fn post_events(
         response.insert_header(("preference-applied", "return=minimal"));
     }
     Ok(response.json(answer))
+}
+
+/// What the log says of a post: pseudonyms and keyed images, never ids of cases or runs as they were posted.
+fn log_posted(at: &InLedger<Posting>, events: &[Event], posted: &[Posted]) {
+    let (Some(event), Some(first)) = (events.first(), posted.first()) else {
+        return;
+    };
+    let leaf = Leaf::decode(&first.receipt.leaf).ok();
+    let case = leaf.as_ref().and_then(|l| l.case).map(|c| c.case.to_hex());
+    let trace = leaf.and_then(|l| l.trace).map(|t| t.to_hex());
+    let run = event.text("run_id").map(|run| at.ledger.keyring().id.blind("run", run).to_hex());
+    tracing::info!(
+        component = "recording",
+        ledger = at.ledger.name(),
+        events = posted.len(),
+        first_seq = first.seq,
+        case,
+        trace,
+        run,
+        "events recorded"
+    );
 }
 
 fn read_events(
