@@ -18,7 +18,7 @@ use whereas::judge::{
     AnswerPart, Arg, DatumRef, Edge, Finding, Judged, Judgement, Section, Sentence, Severity,
     Subject, TimelineItem,
 };
-use whereas::keyring::{IdKey, Sealed, Secret, open, report_key_name, seal};
+use whereas::keyring::{IdKey, Sealed, Secret, open, report_key_name, seal, signing_key_to_pem};
 use whereas::ledger::checkpoint::Checkpoint;
 use whereas::ledger::disclosure::{self, Disclosures};
 use whereas::ledger::dsse::{Envelope, IN_TOTO, pae};
@@ -1008,4 +1008,24 @@ fn apply(file: &mut Value, step: &Value) {
         ),
         _ => panic!("{step}"),
     }
+}
+
+/// What `docs/keyring.md` says of the key files: PKCS#8 version 1, a fixed prefix and the seed.
+#[test]
+fn key_files_are_plain_pkcs8() {
+    let seed: [u8; 32] = bytes(&json_file("inputs.json"), "/seeds/checkpoint");
+    let pem =
+        signing_key_to_pem(&SigningKey::from_bytes(&seed), Path::new("checkpoint.pem")).unwrap();
+    let der = [
+        &hex::decode("302e020100300506032b657004220420").unwrap()[..],
+        &seed,
+    ]
+    .concat();
+    assert_eq!(
+        *pem,
+        format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            b64(&der)
+        )
+    );
 }
