@@ -147,6 +147,9 @@ fn verify(ledger: &Ledger, posted: &[Posted]) -> Result<usize, Failure> {
     Ok(posted.len())
 }
 
+/// `seq`, `leaf`, `slot`, `sealed`.
+type EntryTuple = (i64, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// The rows of one commit, as they stand in the ledger's database.
 #[derive(Default)]
 struct Commit {
@@ -154,7 +157,7 @@ struct Commit {
     root: Vec<u8>,
     key_id: Vec<u8>,
     note: Option<String>,
-    entries: Vec<(i64, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>)>,
+    entries: Vec<EntryTuple>,
     identities: Vec<(Vec<u8>, i64)>,
     nodes: Vec<(i64, Vec<u8>)>,
     cases: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>,
