@@ -68,7 +68,7 @@ impl Hash {
     /// 64 lower-case hex digits.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        hex::encode(self.0)
+        hex_text(&self.0)
     }
 
     /// Reads 64 lower-case hex digits.
@@ -120,6 +120,17 @@ impl fmt::Display for Hash {
     }
 }
 
+/// Lower-case hex, digit by digit into a buffer of its size: `hex::encode` pushes characters, and a leaf has five.
+fn hex_text(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut out = String::with_capacity(2 * bytes.len());
+    for b in bytes {
+        out.push(char::from(DIGITS[usize::from(b >> 4)]));
+        out.push(char::from(DIGITS[usize::from(b & 15)]));
+    }
+    out
+}
+
 fn fixed_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.bytes().any(|b| b.is_ascii_uppercase()) {
         return None;
@@ -139,7 +150,7 @@ macro_rules! hex_id {
             /// Lower-case hex.
             #[must_use]
             pub fn to_hex(&self) -> String {
-                hex::encode(self.0)
+                hex_text(&self.0)
             }
 
             /// Reads lower-case hex of exactly this length.

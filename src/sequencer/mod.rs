@@ -38,7 +38,7 @@ pub use create::{Replaces, is_ledger_name};
 use errors::AppendResult;
 pub use errors::{AppendError, OpenError};
 pub use guard::{Guard, GuardError};
-use prepare::{Books, NewRows, Prepared, prepare, prepare_own};
+use prepare::{Books, NewRows, Prepared, Salts, prepare, prepare_own};
 use writer::{Batch, Committed, Job, Recent, Writer};
 
 /// Where one ledger lies.
@@ -266,6 +266,7 @@ impl Ledger {
             .collect();
         let found = self.store.find_identities(&eids)?;
         let mut rows = NewRows::default();
+        let mut salts = Salts::new();
         let mut entries = Vec::new();
         // For each event: the entry that stands already, or its place among the new ones.
         let mut places: Vec<Result<u64, usize>> = Vec::with_capacity(events.len());
@@ -298,6 +299,7 @@ impl Ledger {
                 event,
                 producer,
                 &mut rows,
+                &mut salts,
             )?);
         }
         let committed = if entries.is_empty() {

@@ -126,15 +126,15 @@ fn forget_stored<K: Eq + std::hash::Hash, V>(book: &mut HashMap<K, (V, bool)>) {
     }
 }
 
-/// Random salts, drawn from the operating system in bulk.
-struct Salts {
+/// Random salts, drawn from the operating system in bulk: one drawer for all events of a batch.
+pub(super) struct Salts {
     bytes: [u8; 64 * SALT],
     used: usize,
     failed: Option<crate::keyring::KeyringError>,
 }
 
 impl Salts {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             bytes: [0; 64 * SALT],
             used: 64 * SALT,
@@ -157,6 +157,10 @@ impl Salts {
 }
 
 /// Prepares one event.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "all that an entry is made of, named once"
+)]
 pub(super) fn prepare(
     keyring: &Keyring,
     store: &dyn LedgerReader,
@@ -165,6 +169,7 @@ pub(super) fn prepare(
     event: &Event,
     producer: Id16,
     rows: &mut NewRows,
+    salts: &mut Salts,
 ) -> Result<Prepared, AppendError> {
     let eid = keyring.id.eid(&event.source, &event.id);
     let trace = event.trace.as_ref().map(|t| match t {
@@ -195,12 +200,11 @@ pub(super) fn prepare(
         }
         (None, None) => Slot(keyring.slots.take()?.0.0),
     };
-    let mut salts = Salts::new();
     let members = event.members();
     let disclosures: Disclosures = disclose(members.iter().map(|(p, v)| (p.as_str(), *v)), || {
         salts.next()
     });
-    if let Some(e) = salts.failed {
+    if let Some(e) = salts.failed.take() {
         return Err(e.into());
     }
     let content = disclosures.commitment();

@@ -328,14 +328,14 @@ impl Writer {
             rows: Vec::new(),
         };
         let mut failure = None;
-        if let Some(own) = own
-            && let Err(e) = place.put(&mut *t, &own)
+        if let Some(mut own) = own
+            && let Err(e) = place.put(&mut *t, &mut own)
         {
             failure = Some(e);
         }
         let mut in_group: HashMap<Hash, ()> = HashMap::new();
         let mut waiting = group.into_iter();
-        for batch in waiting.by_ref() {
+        for mut batch in waiting.by_ref() {
             if failure.is_some() {
                 placed.push(Placed {
                     batch,
@@ -359,7 +359,7 @@ impl Writer {
                 }
             }
             let mut entries = Vec::with_capacity(batch.entries.len());
-            for prepared in &batch.entries {
+            for prepared in &mut batch.entries {
                 match place.put(&mut *t, prepared) {
                     Ok(entry) => entries.push(entry),
                     Err(e) => {
@@ -554,10 +554,11 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// Takes out of `p` what only the rows need: a batch is placed once, whatever becomes of it.
     fn put(
         &mut self,
         t: &mut dyn Transaction,
-        p: &Prepared,
+        p: &mut Prepared,
     ) -> Result<(u64, Vec<u8>, Hash), StoreError> {
         let seq = self.tail.frontier.size();
         let case = p.case.map(|case| self.case_link(t, case)).transpose()?;
@@ -574,7 +575,7 @@ impl Place<'_> {
             recorded: self.recorded,
             producer: p.producer,
             content: p.content,
-            fact: p.fact.clone(),
+            fact: p.fact.take(),
         };
         let bytes = leaf.encode().into_bytes();
         if bytes.len() > MAX_LEAF {
@@ -597,12 +598,12 @@ impl Place<'_> {
         self.rows.push(EntryRow {
             seq,
             leaf: bytes.clone(),
-            kind: p.kind.clone(),
+            kind: leaf.kind,
             eid: p.eid,
             case: case.map(|c| (c.case, c.seq)),
             trace: p.trace,
-            sealed: p.sealed.clone(),
-            lookups: p.lookups.clone(),
+            sealed: p.sealed.take(),
+            lookups: std::mem::take(&mut p.lookups),
         });
         Ok((seq, bytes, hash))
     }

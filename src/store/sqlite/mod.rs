@@ -131,6 +131,26 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Reads with several statements in one read transaction: one state, and one round of locks instead of many.
+    fn snapshot<T>(
+        &self,
+        statements: usize,
+        read: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if statements < 2 {
+            return self.with(read);
+        }
+        self.with(|c| {
+            c.batch_execute("BEGIN").map_err(backend)?;
+            // When this fails, `with` lets go of the connection and the transaction with it.
+            let result = read(c)?;
+            c.batch_execute("COMMIT").map_err(backend)?;
+            Ok(result)
+        })
+    }
+}
+
 const MIGRATIONS_COUNT: usize = 1;
 
 #[cfg(test)]

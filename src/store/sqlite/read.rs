@@ -1,4 +1,7 @@
 //! Reading.
+//!
+//! One row is read by `get_result`, never by Diesel's `first`: that binds `LIMIT ?`, and SQLite, which plans by the
+//! bound limit, then prepares the cached statement anew at every use. Only the first row is stepped to either way.
 
 use diesel::dsl::max;
 use diesel::prelude::*;
@@ -60,7 +63,7 @@ pub(super) fn read_head(c: &mut SqliteConnection) -> Result<Head, StoreError> {
     let row: Option<(i64, Vec<u8>)> = head::table
         .find(1)
         .select((head::size, head::root))
-        .first(c)
+        .get_result(c)
         .optional()
         .map_err(backend)?;
     match row {
@@ -83,7 +86,7 @@ pub(super) fn find_identities(
         let seq: Option<i64> = identity::table
             .find(identity_key(eid))
             .select(identity::seq)
-            .first(c)
+            .get_result(c)
             .optional()
             .map_err(backend)?;
         seq.map(unsigned).transpose()
@@ -99,7 +102,7 @@ pub(super) fn case_tail(
         .filter(case_entry::pseudonym.eq(&pseudonym.0[..]))
         .order(case_entry::case_seq.desc())
         .select((case_entry::case_seq, case_entry::seq))
-        .first(c)
+        .get_result(c)
         .optional()
         .map_err(backend)?;
     row.map(|(case_seq, seq)| Ok((unsigned(case_seq)?, unsigned(seq)?)))
@@ -124,7 +127,7 @@ pub(super) fn case_by_blind(
     let row = case_file::table
         .find(&blind.0[..])
         .select((case_file::blind, case_file::pseudonym, case_file::slot))
-        .first(c);
+        .get_result(c);
     case_row(row.optional().map_err(backend)?)
 }
 
@@ -135,7 +138,7 @@ pub(super) fn read_trace_slot(
     let row: Option<Vec<u8>> = trace_slot::table
         .find(&trace.0[..])
         .select(trace_slot::slot)
-        .first(c)
+        .get_result(c)
         .optional()
         .map_err(backend)?;
     row.map(|slot| bytes("a slot", &slot).map(Slot)).transpose()
@@ -158,7 +161,7 @@ impl LedgerReader for SqliteStore {
             meta::table
                 .find(name)
                 .select(meta::value)
-                .first(c)
+                .get_result(c)
                 .optional()
                 .map_err(backend)
         })
@@ -169,14 +172,14 @@ impl LedgerReader for SqliteStore {
     }
 
     fn find_identities(&self, eids: &[Hash]) -> Result<Vec<Option<u64>>, StoreError> {
-        self.with(|c| find_identities(c, eids))
+        self.snapshot(eids.len(), |c| find_identities(c, eids))
     }
 
     fn entry(&self, seq: u64) -> Result<Option<StoredEntry>, StoreError> {
         let row: Option<EntryTuple> = self.with(|c| {
             entry::table
                 .find(signed(seq))
-                .first(c)
+                .get_result(c)
                 .optional()
                 .map_err(backend)
         })?;
@@ -228,12 +231,12 @@ impl LedgerReader for SqliteStore {
     }
 
     fn nodes(&self, ids: &[NodeId]) -> Result<Vec<Hash>, StoreError> {
-        self.with(|c| {
+        self.snapshot(ids.len(), |c| {
             let one = |id: &NodeId| {
                 let row: Option<Vec<u8>> = node::table
                     .find(signed(stored_index(*id)))
                     .select(node::hash)
-                    .first(&mut *c)
+                    .get_result(&mut *c)
                     .optional()
                     .map_err(backend)?;
                 let row = row.ok_or_else(|| {
@@ -253,7 +256,7 @@ impl LedgerReader for SqliteStore {
             commitment::table
                 .filter(commitment::size.ge(signed(size)))
                 .order(commitment::size)
-                .first(c)
+                .get_result(c)
                 .optional()
                 .map_err(backend)
         })?;
@@ -267,7 +270,7 @@ impl LedgerReader for SqliteStore {
                 .filter(commitment::note.is_not_null())
                 .order(commitment::size.desc())
                 .select(commitment::size)
-                .first(c)
+                .get_result(c)
                 .optional()
                 .map_err(backend)
         })?;
@@ -291,7 +294,7 @@ impl LedgerReader for SqliteStore {
             let row = case_file::table
                 .filter(case_file::pseudonym.eq(&pseudonym.0[..]))
                 .select((case_file::blind, case_file::pseudonym, case_file::slot))
-                .first(c);
+                .get_result(c);
             case_row(row.optional().map_err(backend)?)
         })
     }
@@ -346,7 +349,7 @@ impl LedgerReader for SqliteStore {
         let row: Option<Row> = self.with(|c| {
             report::table
                 .find(&id.0[..])
-                .first(c)
+                .get_result(c)
                 .optional()
                 .map_err(backend)
         })?;
@@ -370,7 +373,7 @@ pub(super) fn type_names(
     let all: Vec<(i64, String)> = type_name::table.load(c).map_err(backend)?;
     let last: Option<i64> = type_name::table
         .select(max(type_name::id))
-        .first(c)
+        .get_result(c)
         .map_err(backend)?;
     Ok((all, last.unwrap_or(0)))
 }

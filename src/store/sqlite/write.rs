@@ -101,9 +101,6 @@ impl SqliteTransaction<'_> {
     }
 }
 
-/// Rows of one insert statement: below SQLite's limit on bound values for every table here.
-const CHUNK: usize = 512;
-
 impl Transaction for SqliteTransaction<'_> {
     fn head(&self) -> Head {
         self.head
@@ -117,108 +114,87 @@ impl Transaction for SqliteTransaction<'_> {
         read::case_tail(self.connection(), pseudonym)
     }
 
+    // One row a statement: the statement is then prepared once for all time, and SQLite needs no statement journal (a
+    // copy of every page that it touches, for the case that a later row of the same statement fails). Table by table,
+    // so that each tree's pages are in reach of one another.
     fn put_entries(&mut self, entries: &[EntryRow]) -> Result<(), StoreError> {
-        for chunk in entries.chunks(CHUNK) {
-            let mut types = Vec::with_capacity(chunk.len());
-            for e in chunk {
-                types.push((
-                    type_entry::type_id.eq(self.type_id(&e.kind)?),
-                    type_entry::seq.eq(signed(e.seq)),
-                ));
-            }
-            let c = self.connection();
-            let rows: Vec<_> = chunk
-                .iter()
-                .map(|e| {
-                    let (slot, sealed) = e.sealed.as_ref().map_or((None, None), |(slot, blob)| {
-                        (Some(&slot.0[..]), Some(&blob[..]))
-                    });
-                    (
-                        entry::seq.eq(signed(e.seq)),
-                        entry::leaf.eq(&e.leaf[..]),
-                        entry::slot.eq(slot),
-                        entry::sealed.eq(sealed),
-                    )
-                })
-                .collect();
+        for e in entries {
+            let (slot, sealed) = e.sealed.as_ref().map_or((None, None), |(slot, blob)| {
+                (Some(&slot.0[..]), Some(&blob[..]))
+            });
             diesel::insert_into(entry::table)
-                .values(rows)
-                .execute(c)
+                .values((
+                    entry::seq.eq(signed(e.seq)),
+                    entry::leaf.eq(&e.leaf[..]),
+                    entry::slot.eq(slot),
+                    entry::sealed.eq(sealed),
+                ))
+                .execute(self.connection())
                 .map_err(backend)?;
-            let rows: Vec<_> = chunk
-                .iter()
-                .map(|e| {
-                    (
-                        identity::eid.eq(identity_key(&e.eid)),
-                        identity::seq.eq(signed(e.seq)),
-                    )
-                })
-                .collect();
+        }
+        for e in entries {
             diesel::insert_into(identity::table)
-                .values(rows)
-                .execute(c)
+                .values((
+                    identity::eid.eq(identity_key(&e.eid)),
+                    identity::seq.eq(signed(e.seq)),
+                ))
+                .execute(self.connection())
                 .map_err(backend)?;
+        }
+        for e in entries {
+            let id = self.type_id(&e.kind)?;
             diesel::insert_into(type_entry::table)
-                .values(types)
-                .execute(c)
+                .values((
+                    type_entry::type_id.eq(id),
+                    type_entry::seq.eq(signed(e.seq)),
+                ))
+                .execute(self.connection())
                 .map_err(backend)?;
-            let rows: Vec<_> = chunk
-                .iter()
-                .filter_map(|e| {
-                    let (pseudonym, case_seq) = e.case.as_ref()?;
-                    Some((
-                        case_entry::pseudonym.eq(&pseudonym.0[..]),
-                        case_entry::case_seq.eq(signed(*case_seq)),
-                        case_entry::seq.eq(signed(e.seq)),
-                    ))
-                })
-                .collect();
+        }
+        for e in entries {
+            let Some((pseudonym, case_seq)) = &e.case else {
+                continue;
+            };
             diesel::insert_into(case_entry::table)
-                .values(rows)
-                .execute(c)
+                .values((
+                    case_entry::pseudonym.eq(&pseudonym.0[..]),
+                    case_entry::case_seq.eq(signed(*case_seq)),
+                    case_entry::seq.eq(signed(e.seq)),
+                ))
+                .execute(self.connection())
                 .map_err(backend)?;
-            let rows: Vec<_> = chunk
-                .iter()
-                .filter_map(|e| {
-                    Some((
-                        trace_entry::trace.eq(&e.trace.as_ref()?.0[..]),
-                        trace_entry::seq.eq(signed(e.seq)),
-                    ))
-                })
-                .collect();
+        }
+        for e in entries {
+            let Some(trace) = &e.trace else { continue };
             diesel::insert_into(trace_entry::table)
-                .values(rows)
-                .execute(c)
+                .values((
+                    trace_entry::trace.eq(&trace.0[..]),
+                    trace_entry::seq.eq(signed(e.seq)),
+                ))
+                .execute(self.connection())
                 .map_err(backend)?;
-            let rows: Vec<_> = chunk
-                .iter()
-                .flat_map(|e| {
-                    e.lookups
-                        .iter()
-                        .map(|b| (lookup::blind.eq(&b.0[..]), lookup::seq.eq(signed(e.seq))))
-                })
-                .collect();
-            diesel::insert_into(lookup::table)
-                .values(rows)
-                .execute(c)
-                .map_err(backend)?;
+        }
+        for e in entries {
+            for blind in &e.lookups {
+                diesel::insert_into(lookup::table)
+                    .values((
+                        lookup::blind.eq(&blind.0[..]),
+                        lookup::seq.eq(signed(e.seq)),
+                    ))
+                    .execute(self.connection())
+                    .map_err(backend)?;
+            }
         }
         Ok(())
     }
 
     fn put_nodes(&mut self, nodes: &[(NodeId, Hash)]) -> Result<(), StoreError> {
-        for chunk in nodes.chunks(CHUNK) {
-            let rows: Vec<_> = chunk
-                .iter()
-                .map(|(id, hash)| {
-                    (
-                        node::position.eq(signed(stored_index(*id))),
-                        node::hash.eq(&hash.0[..]),
-                    )
-                })
-                .collect();
+        for (id, hash) in nodes {
             diesel::insert_into(node::table)
-                .values(rows)
+                .values((
+                    node::position.eq(signed(stored_index(*id))),
+                    node::hash.eq(&hash.0[..]),
+                ))
                 .execute(self.connection())
                 .map_err(backend)?;
         }
