@@ -22,6 +22,9 @@ pub struct Flags {
     /// Folder of the keyrings, when it is not to lie in the data folder
     #[arg(long, global = true, env = "WHEREAS_KEYRING_DIR", value_name = "DIR")]
     keyring_dir: Option<PathBuf>,
+    /// Folder of the guard files, when they are not to lie in the data folder (better on another disk; never in a backup)
+    #[arg(long, global = true, env = "WHEREAS_GUARD_DIR", value_name = "DIR")]
+    guard_dir: Option<PathBuf>,
     /// Name of this server: the first part of the origin of ledgers that are created [default: localhost]
     #[arg(long, global = true, env = "WHEREAS_SERVER_NAME", value_name = "NAME")]
     server_name: Option<String>,
@@ -33,6 +36,7 @@ pub struct Flags {
 struct File {
     data_dir: Option<PathBuf>,
     keyring_dir: Option<PathBuf>,
+    guard_dir: Option<PathBuf>,
     server_name: Option<String>,
     listen: Option<SocketAddr>,
     workers: Option<usize>,
@@ -48,6 +52,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Folder of the keyrings.
     pub keyring_dir: PathBuf,
+    /// Folder of the guard files.
+    pub guard_dir: PathBuf,
     /// First part of new origins.
     pub server_name: String,
     /// Where to listen.
@@ -83,7 +89,13 @@ impl Config {
             .clone()
             .or(file.keyring_dir)
             .unwrap_or_else(|| data_dir.join("keyring"));
+        let guard_dir = flags
+            .guard_dir
+            .clone()
+            .or(file.guard_dir)
+            .unwrap_or_else(|| data_dir.join("guard"));
         Ok(Self {
+            guard_dir,
             keyring_dir,
             data_dir,
             server_name: flags
@@ -105,6 +117,7 @@ impl Config {
         Self {
             data_dir: data_dir.to_owned(),
             keyring_dir: data_dir.join("keyring"),
+            guard_dir: data_dir.join("guard"),
             server_name: server_name.to_owned(),
             listen: None,
             workers: None,
@@ -125,6 +138,7 @@ impl Config {
     pub fn paths(&self, name: &str) -> LedgerPaths {
         LedgerPaths {
             ledger: self.data_dir.join("ledgers").join(name),
+            guard: self.guard_dir.join(name),
             keyring: self.keyring_dir.join(name),
         }
     }

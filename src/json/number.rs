@@ -31,6 +31,10 @@ pub(super) fn read(literal: &str) -> Result<Number, Inexact> {
     if decimal(literal) != decimal(ryu_js::Buffer::new().format_finite(value)) {
         return Err(Inexact::Decimal);
     }
+    // Below 1e21 the canonical form of a whole number is its digits, which a strict reader refuses beyond ±(2^53-1).
+    if value.fract() == 0.0 && value.abs() > MAX_SAFE as f64 && value.abs() < 1e21 {
+        return Err(Inexact::Integer);
+    }
     // 1.0 and 1 have one canonical form, so they are one value from here on.
     #[expect(
         clippy::cast_possible_truncation,
@@ -98,6 +102,9 @@ mod tests {
             ("99999999999999999999", Inexact::Integer),
             ("0.10000000000000000001", Inexact::Decimal),
             ("9007199254740993.0", Inexact::Decimal),
+            ("9007199254740992.0", Inexact::Integer),
+            ("1e16", Inexact::Integer),
+            ("-1e20", Inexact::Integer),
             ("333333333.33333329", Inexact::Decimal),
             ("1e-400", Inexact::Decimal),
             ("1e400", Inexact::Overflow),

@@ -522,6 +522,9 @@ mod tests {
             Just(Value::Null),
             any::<bool>().prop_map(Value::Bool),
             (-9_007_199_254_740_991_i64..=9_007_199_254_740_991).prop_map(Value::from),
+            (any::<i32>(), -30_i32..30).prop_filter_map("exact", |(m, e)| {
+                parse(format!("{m}e{e}").as_bytes(), Limits::default()).ok()
+            }),
             any::<String>().prop_map(Value::String),
         ];
         leaf.prop_recursive(4, 32, 6, |inner| {

@@ -64,6 +64,27 @@ pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
     Ok(bytes)
 }
 
+/// Checks that nobody but its owner can read a file or enter a folder.
+///
+/// # Errors
+/// When others can, or it is absent.
+pub fn check_private(path: &Path) -> Result<(), KeyringError> {
+    let mode = fs::metadata(path)
+        .map_err(KeyringError::io("cannot inspect", path))?
+        .mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(KeyringError::Malformed {
+        path: path.to_owned(),
+        what: format!(
+            "can be read by others (mode {:o}); run: chmod go-rwx {}",
+            mode & 0o777,
+            path.display()
+        ),
+    })
+}
+
 /// Makes the names in a folder durable.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 //! before the first of them is used, and a process uses only blocks that it minted itself: so no crash can bring a
 //! secret into use twice, and the write path waits for no second fsync. Destroying a slot overwrites it.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -73,7 +73,8 @@ impl std::fmt::Debug for Secret {
 #[derive(Debug)]
 pub struct Slots {
     dir: PathBuf,
-    blocks: RwLock<HashMap<[u8; 8], File>>,
+    /// Blocks that are there. Files are opened when needed, so that their number is not bounded by open files.
+    blocks: RwLock<HashSet<[u8; 8]>>,
     fresh: Mutex<Option<([u8; 8], u32)>>,
 }
 
@@ -83,11 +84,12 @@ impl Slots {
     /// # Errors
     /// When it is absent, or a file in it is not a block.
     pub fn open(dir: &Path) -> Result<Self, KeyringError> {
-        let mut blocks = HashMap::new();
-        for file in
+        let mut blocks = HashSet::new();
+        files::check_private(dir)?;
+        for entry in
             std::fs::read_dir(dir).map_err(KeyringError::io("cannot read the folder", dir))?
         {
-            let path = file
+            let path = entry
                 .map_err(KeyringError::io("cannot read the folder", dir))?
                 .path();
             let name = path
@@ -101,15 +103,12 @@ impl Slots {
             else {
                 continue;
             };
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(&path)
-                .map_err(KeyringError::io("cannot open", &path))?;
+            files::check_private(&path)?;
+            let file = File::open(&path).map_err(KeyringError::io("cannot open", &path))?;
             let mut header = [0; HEADER.len()];
             // A block whose creation a crash cut short was never used.
             if file.read_exact_at(&mut header, 0).is_ok() && &header == HEADER {
-                blocks.insert(id, file);
+                blocks.insert(id);
             }
         }
         Ok(Self {
@@ -117,6 +116,28 @@ impl Slots {
             blocks: RwLock::new(blocks),
             fresh: Mutex::new(None),
         })
+    }
+
+    fn path(&self, block: [u8; 8]) -> PathBuf {
+        self.dir.join(format!("{}.slots", hex::encode(block)))
+    }
+
+    /// The file of a block that is there.
+    fn block(
+        &self,
+        block: [u8; 8],
+        place: u32,
+        options: &OpenOptions,
+    ) -> Result<Option<File>, KeyringError> {
+        let blocks = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
+        if place >= PER_BLOCK || !blocks.contains(&block) {
+            return Ok(None);
+        }
+        let path = self.path(block);
+        options
+            .open(&path)
+            .map(Some)
+            .map_err(KeyringError::io("cannot open", &path))
     }
 
     /// A slot that was never used, with its secret. Durable before it is given.
@@ -144,17 +165,11 @@ impl Slots {
         let mut bytes = Zeroizing::new(vec![0; HEADER.len() + 32 * PER_BLOCK as usize]);
         bytes[..HEADER.len()].copy_from_slice(HEADER);
         getrandom::fill(&mut bytes[HEADER.len()..]).map_err(KeyringError::Random)?;
-        let path = self.dir.join(format!("{}.slots", hex::encode(block)));
-        files::write_new_private(&path, &bytes)?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(KeyringError::io("cannot open", &path))?;
+        files::write_new_private(&self.path(block), &bytes)?;
         self.blocks
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(block, file);
+            .insert(block);
         Ok(block)
     }
 
@@ -164,8 +179,7 @@ impl Slots {
     /// When the block cannot be read.
     pub fn secret(&self, id: SlotId) -> Result<Option<Secret>, KeyringError> {
         let (block, place) = id.parts();
-        let blocks = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(file) = blocks.get(&block).filter(|_| place < PER_BLOCK) else {
+        let Some(file) = self.block(block, place, OpenOptions::new().read(true))? else {
             return Ok(None);
         };
         let mut secret = Zeroizing::new([0; 32]);
@@ -189,8 +203,7 @@ impl Slots {
     /// When the block cannot be written.
     pub fn destroy(&self, id: SlotId) -> Result<(), KeyringError> {
         let (block, place) = id.parts();
-        let blocks = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(file) = blocks.get(&block).filter(|_| place < PER_BLOCK) else {
+        let Some(file) = self.block(block, place, OpenOptions::new().write(true))? else {
             return Ok(());
         };
         file.write_all_at(&[0; 32], offset(place))
@@ -209,8 +222,10 @@ mod tests {
 
     #[test]
     fn slots_are_durable_distinct_and_can_be_destroyed() -> Result<(), Box<dyn std::error::Error>> {
-        let dir = tempfile::tempdir()?;
-        let slots = Slots::open(dir.path())?;
+        let temp = tempfile::tempdir()?;
+        let dir = temp.path().join("slots");
+        files::create_private_dir(&dir)?;
+        let slots = Slots::open(&dir)?;
         let mut seen = std::collections::HashSet::new();
         let mut last = None;
         for _ in 0..PER_BLOCK + 3 {
@@ -221,7 +236,7 @@ mod tests {
         let Some((id, secret)) = last else {
             panic!("slots were taken")
         };
-        let again = Slots::open(dir.path())?;
+        let again = Slots::open(&dir)?;
         assert_eq!(again.secret(id)?.map(|s| *s.bytes()), Some(*secret.bytes()));
         assert_ne!(
             again.take()?.0.parts().0,
@@ -229,7 +244,7 @@ mod tests {
             "a process uses only blocks of its own"
         );
         again.destroy(id)?;
-        assert!(!again.has(id)? && !Slots::open(dir.path())?.has(id)?);
+        assert!(!again.has(id)? && !Slots::open(&dir)?.has(id)?);
         assert!(!again.has(SlotId([1; SLOT_LEN]))?);
         Ok(())
     }

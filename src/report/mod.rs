@@ -131,6 +131,7 @@ pub async fn issue(
             id,
             requester: order.requester,
             envelope,
+            catalogues: catalogues()?.into_values().collect(),
         };
         match ledger.append_report(report, fact, head).await {
             Ok(seq) => return Ok(Issued { id, seq, judgement }),
@@ -298,8 +299,23 @@ pub fn file(ledger: &Ledger, row: &ReportRow) -> Result<ReportFile, ReportError>
             entries: evidence,
             consistency: Vec::new(),
         },
-        catalogues: catalogues()?,
+        catalogues: signed_catalogues(ledger, p)?,
     })
+}
+
+/// The catalogues that the report was signed with, as they were then.
+fn signed_catalogues(
+    ledger: &Ledger,
+    predicate: &Predicate,
+) -> Result<BTreeMap<String, String>, ReportError> {
+    let text = |digest: &CatalogueDigest| {
+        let found = ledger.reader().catalogue(&digest.0)?;
+        found.ok_or_else(|| ReportError::Damaged(format!("the catalogue {} is absent", digest.0)))
+    };
+    let signed = predicate.catalogues.iter();
+    signed
+        .map(|(lang, digest)| Ok((lang.clone(), text(digest)?)))
+        .collect()
 }
 
 /// The message catalogues' texts: they travel in the file.

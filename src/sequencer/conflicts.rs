@@ -68,6 +68,7 @@ impl Ledger {
                 .unwrap_or_else(PoisonError::into_inner);
             c.count += count;
             c.seqs.extend(seqs);
+            c.seqs.truncate(CONFLICTS_NAMED);
         }
     }
 }

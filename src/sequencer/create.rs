@@ -9,7 +9,7 @@ use serde_json::{Map, json};
 use tokio::sync::oneshot;
 
 use super::prepare::{Books, NewRows, prepare_own};
-use super::writer::{Batch, Writer};
+use super::writer::{Batch, FreshNotes, Writer};
 use super::{Clock, Guard, Ledger, LedgerPaths, OpenError, lock, recover};
 use crate::keyring::{GivenKeys, Keyring, random};
 use crate::ledger::Id16;
@@ -75,7 +75,7 @@ impl Ledger {
                 "`{origin}` cannot be an origin: use a host-like name and path without spaces or plus signs, such as ledger.example/{name}"
             )));
         }
-        if paths.ledger.exists() || paths.keyring.exists() {
+        if paths.ledger.exists() || paths.keyring.exists() || paths.guard.exists() {
             return Err(OpenError::Name(format!(
                 "there is a ledger `{name}` (or a part of one) already in {} or {}",
                 paths.ledger.display(),
@@ -93,6 +93,9 @@ impl Ledger {
             }
             None => None,
         };
+        if let Some(dir) = paths.guard.parent() {
+            fs::create_dir_all(dir).map_err(OpenError::io("cannot make the folder", dir))?;
+        }
         fs::create_dir_all(&paths.ledger)
             .map_err(OpenError::io("cannot make the folder", &paths.ledger))?;
         let lock = lock(&paths.ledger)?;
@@ -101,7 +104,7 @@ impl Ledger {
             .map_err(OpenError::io("cannot write", &origin_file))?;
         let keyring = Arc::new(Keyring::create(&paths.keyring, origin, given)?);
         let store = Arc::new(SqliteStore::open(&paths.database(), true)?);
-        let guard = Guard::create(&paths.ledger.join("guard"))?;
+        let guard = Guard::create(&paths.guard)?;
         let service = Id16(random()?);
         let mut fact = Map::from_iter([
             ("spec".to_owned(), json!(1)),
@@ -148,18 +151,18 @@ impl Ledger {
             &Arc::new(AtomicU64::new(0)),
             clock,
             end,
-            Vec::new(),
+            &FreshNotes::default(),
         )?;
         let (reply, mut answer) = oneshot::channel();
         let rows = NewRows::default();
-        writer.commit(vec![Box::new(Batch {
+        writer.commit(vec![Batch {
             entries: vec![entry],
             rows,
             looked_up_at: 0,
             case_must_have: None,
             report: None,
             reply,
-        })]);
+        }]);
         writer.finish();
         drop(lock);
         match answer.try_recv() {

@@ -30,7 +30,7 @@ use crate::keyring::Keyring;
 use crate::ledger::receipt::Receipt;
 use crate::ledger::{Hash, Id16, Leaf, disclosure};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{LedgerReader, NewReport, StoreError, StoredEntry};
+use crate::store::{Head, LedgerReader, NewReport, StoreError, StoredEntry};
 
 pub use clock::{Clock, SystemClock};
 use conflicts::Conflicts;
@@ -39,13 +39,16 @@ use errors::AppendResult;
 pub use errors::{AppendError, OpenError};
 pub use guard::{Guard, GuardError};
 use prepare::{Books, NewRows, Prepared, Salts, prepare, prepare_own};
+use writer::FreshNotes;
 use writer::{Batch, Committed, Job, Recent, Writer};
 
 /// Where one ledger lies.
 #[derive(Debug, Clone)]
 pub struct LedgerPaths {
-    /// Folder of database, guard file and lock. Backed up together.
+    /// Folder of the database and its lock.
     pub ledger: PathBuf,
+    /// The guard file. Never in a backup: restored together with the database, it would hide that the database is old.
+    pub guard: PathBuf,
     /// Folder of the keyring: never in the same backup.
     pub keyring: PathBuf,
 }
@@ -56,6 +59,7 @@ impl LedgerPaths {
     pub fn below(data: &Path, name: &str) -> Self {
         Self {
             ledger: data.join("ledgers").join(name),
+            guard: data.join("guard").join(name),
             keyring: data.join("keyring").join(name),
         }
     }
@@ -113,6 +117,7 @@ pub struct Ledger {
     store: Arc<SqliteStore>,
     books: Arc<Books>,
     guarded: Arc<AtomicU64>,
+    notes: FreshNotes,
     jobs: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     conflicts: Mutex<Conflicts>,
@@ -140,7 +145,7 @@ impl Ledger {
         guarded: &Arc<AtomicU64>,
         clock: Arc<dyn Clock>,
         tail: writer::Tail,
-        unstored: Vec<(u64, String)>,
+        unstored: &FreshNotes,
     ) -> Result<Writer, OpenError> {
         Ok(Writer {
             origin: origin.to_owned(),
@@ -157,7 +162,8 @@ impl Ledger {
             tail,
             guarded: Arc::clone(guarded),
             cases: HashMap::new(),
-            unstored,
+            unstored: unstored.clone(),
+            signed: None,
             doubtful: false,
         })
     }
@@ -176,8 +182,8 @@ impl Ledger {
         let lock = lock(&paths.ledger)?;
         let store = Arc::new(SqliteStore::open(&paths.database(), false)?);
         let keyring = Arc::new(Keyring::open(&paths.keyring, origin)?);
-        let (mut guard, guarded) = Guard::open(&paths.ledger.join("guard"))?;
-        let (tail, unstored) =
+        let (mut guard, guarded) = Guard::open(&paths.guard)?;
+        let (tail, resigned) =
             recover::check(&*store, &keyring, origin, &mut guard, guarded.as_deref())?;
         let service = store
             .entry(0)?
@@ -188,9 +194,16 @@ impl Ledger {
             Arc::new(Books::default()),
             Arc::new(AtomicU64::new(tail.frontier.size())),
         );
-        let writer = Self::writer(
-            origin, service, &keyring, &store, &books, guard, &guarded, clock, tail, unstored,
+        let notes = FreshNotes::default();
+        resigned.into_iter().for_each(|(size, note)| notes.add(size, note));
+        let signed = Head {
+            size: tail.frontier.size(),
+            root: tail.frontier.root(),
+        };
+        let mut writer = Self::writer(
+            origin, service, &keyring, &store, &books, guard, &guarded, clock, tail, &notes,
         )?;
+        writer.signed = Some(signed);
         let (jobs, queue) = sync_channel(limits.queue);
         let thread = std::thread::Builder::new()
             .name(format!("writer-{name}"))
@@ -204,6 +217,7 @@ impl Ledger {
             store,
             books,
             guarded,
+            notes,
             jobs: Mutex::new(Some(jobs)),
             thread: Mutex::new(Some(thread)),
             conflicts: Mutex::default(),

@@ -6,7 +6,7 @@ use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::receipt::Receipt;
 use crate::ledger::tree::NodeId;
 use crate::ledger::{Hash, disclosure, tree};
-use crate::store::{EntryQuery, LedgerReader, StoreError, StoredEntry};
+use crate::store::{Commitment, EntryQuery, LedgerReader, StoreError, StoredEntry};
 
 impl Ledger {
     /// The entry at a position, checked against the tree: what is handed out is what was committed.
@@ -83,15 +83,7 @@ impl Ledger {
             .commitment_at_least(seq + 1)?
             .ok_or_else(|| StoreError::Damaged(format!("no commitment covers entry {seq}")))?;
         let path = self.inclusion(seq, commit.size)?;
-        let checkpoint = match commit.note {
-            Some(note) => note,
-            None => Checkpoint {
-                origin: self.origin.clone(),
-                size: commit.size,
-                root: commit.root,
-            }
-            .sign(&self.keyring.checkpoint),
-        };
+        let checkpoint = self.note(commit)?;
         Ok(Receipt {
             leaf: entry.leaf,
             index: seq,
@@ -136,9 +128,25 @@ impl Ledger {
             size,
             root: commit.root,
         };
-        let note = commit
-            .note
-            .unwrap_or_else(|| checkpoint.sign(&self.keyring.checkpoint));
+        let note = self.note(commit)?;
         Ok((checkpoint, note))
+    }
+
+    /// The signed checkpoint of a commit: as the writer signed it. Nothing is signed here.
+    fn note(&self, commit: Commitment) -> Result<String, StoreError> {
+        if let Some(note) = commit.note.or_else(|| self.notes.get(commit.size)) {
+            return Ok(note);
+        }
+        // It may have been stored between the two looks.
+        let again = self.store.commitment_at_least(commit.size)?;
+        again
+            .filter(|c| c.size == commit.size)
+            .and_then(|c| c.note)
+            .ok_or_else(|| {
+                StoreError::Damaged(format!(
+                    "the signed checkpoint of size {} is absent",
+                    commit.size
+                ))
+            })
     }
 }

@@ -8,9 +8,10 @@ use super::writer::Tail;
 use crate::keyring::{Keyring, SlotId};
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::Vkey;
+use crate::ledger::proof;
 use crate::ledger::tree::{self, Frontier, NodeId, Wanted};
 use crate::ledger::{Hash, Leaf, Timestamp};
-use crate::store::{LedgerReader, StoreError};
+use crate::store::{Head, LedgerReader, StoreError};
 
 /// Stored nodes, fetched in one go for an algorithm of the tree.
 pub(super) fn fetch<T>(
@@ -95,21 +96,37 @@ pub(super) fn check(
         ))
         .into());
     }
-    compare_guard(store, keyring, origin, size, guarded)?;
+    let now = Head {
+        size,
+        root: end.frontier.root(),
+    };
+    let vouched = compare_guard(store, keyring, origin, now, guarded)?;
     slots(store, keyring)?;
-    // A crash after a commit leaves its head unsigned; the signature comes out byte for byte the same.
+    // A crash after a commit leaves its head unsigned; the signature comes out byte for byte the same. Only what is
+    // proven to be of one history with the guarded head is signed.
     let vkey = keyring.checkpoint.vkey().id();
     let mut unstored = Vec::new();
     for c in store.unsigned_commitments(100_000)? {
-        if c.key_id == vkey {
-            let note = Checkpoint {
-                origin: origin.to_owned(),
-                size: c.size,
-                root: c.root,
-            }
-            .sign(&keyring.checkpoint);
-            unstored.push((c.size, note));
+        if c.key_id != vkey {
+            continue;
         }
+        let at = Head {
+            size: c.size,
+            root: c.root,
+        };
+        contains(store, now, at)?;
+        match vouched {
+            Some(vouched) if vouched.size >= at.size => contains(store, vouched, at)?,
+            Some(vouched) => contains(store, at, vouched)?,
+            None => {}
+        }
+        let note = Checkpoint {
+            origin: origin.to_owned(),
+            size: c.size,
+            root: c.root,
+        }
+        .sign(&keyring.checkpoint);
+        unstored.push((c.size, note));
     }
     let head = Checkpoint {
         origin: origin.to_owned(),
@@ -161,17 +178,44 @@ fn genesis(store: &dyn LedgerReader, keyring: &Keyring, origin: &str) -> Result<
     Ok(())
 }
 
+/// Proves that the tree of `whole` begins with the tree of `part`, from stored nodes but whatever they are: the proof
+/// is verified against both roots.
+pub(super) fn contains(
+    store: &dyn LedgerReader,
+    whole: Head,
+    part: Head,
+) -> Result<(), StoreError> {
+    let damaged = |why: &str| {
+        StoreError::Damaged(format!(
+            "the tree of {} entries does not contain the one of {} entries that was signed before: {why}",
+            whole.size, part.size
+        ))
+    };
+    if part.size == 0 {
+        return Ok(());
+    }
+    if part.size > whole.size {
+        return Err(damaged("entries were cut off"));
+    }
+    let nodes = fetch(store, |w| tree::consistency(w, part.size, whole.size))?;
+    let path = tree::consistency(&nodes, part.size, whole.size).map_err(absent)?;
+    proof::verify_consistency(part.size, whole.size, &path, &part.root, &whole.root)
+        .map_err(|e| damaged(&e.to_string()))
+}
+
+/// The head that the guard vouches for, once the ledger is found to contain it.
 fn compare_guard(
     store: &dyn LedgerReader,
     keyring: &Keyring,
     origin: &str,
-    size: u64,
+    now: Head,
     guarded: Option<&str>,
-) -> Result<(), OpenError> {
+) -> Result<Option<Head>, OpenError> {
+    let size = now.size;
     let Some(note) = guarded else {
         // Written right after the first commit; only a crash in that moment leaves a ledger of one entry without it.
         return if size <= 1 {
-            Ok(())
+            Ok(None)
         } else {
             Err(OpenError::GuardEmpty { size })
         };
@@ -179,20 +223,21 @@ fn compare_guard(
     let keys: [Vkey; 1] = [keyring.checkpoint.vkey().clone()];
     let checkpoint = Checkpoint::open(note, origin, &keys)
         .map_err(|e| OpenError::GuardForeign(e.to_string()))?;
-    if checkpoint.size > size {
+    let vouched = Head {
+        size: checkpoint.size,
+        root: checkpoint.root,
+    };
+    if vouched.size > size {
         return Err(OpenError::BehindGuard {
             size,
-            guarded: checkpoint.size,
+            guarded: vouched.size,
         });
     }
-    let nodes = fetch(store, |w| tree::root(w, checkpoint.size))?;
-    let root = tree::root(&nodes, checkpoint.size).map_err(absent)?;
-    if root != checkpoint.root {
-        return Err(OpenError::Forked {
-            size: checkpoint.size,
-        });
+    match contains(store, now, vouched) {
+        Ok(()) => Ok(Some(vouched)),
+        Err(StoreError::Damaged(_)) => Err(OpenError::Forked { size: vouched.size }),
+        Err(e) => Err(e.into()),
     }
-    Ok(())
 }
 
 /// Every slot that something is sealed under must be there: a keyring that lost blocks must not go unnoticed.

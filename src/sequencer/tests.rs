@@ -332,8 +332,8 @@ async fn a_checkpoint_that_a_crash_left_unstored_is_signed_to_the_same_bytes() -
     drop(ledger);
     sql(&place, "UPDATE commitment SET note = NULL")?;
     // The guard was not written either.
-    fs::remove_file(place.paths().ledger.join("guard"))?;
-    let mut guard = Guard::create(&place.paths().ledger.join("guard"))?;
+    fs::remove_file(place.paths().guard)?;
+    let mut guard = Guard::create(&place.paths().guard)?;
     let genesis = place.open().err();
     assert!(
         matches!(genesis, Some(OpenError::GuardEmpty { size: 2 })),
@@ -353,7 +353,7 @@ async fn a_checkpoint_that_a_crash_left_unstored_is_signed_to_the_same_bytes() -
     drop((guard, old));
     let ledger = place.open()?;
     assert_eq!(ledger.receipt(1)?, Some(posted[0].receipt.clone()));
-    let kept = Guard::open(&place.paths().ledger.join("guard"))?
+    let kept = Guard::open(&place.paths().guard)?
         .1
         .unwrap_or_default();
     assert_eq!(
@@ -480,7 +480,7 @@ async fn a_keyring_that_is_not_the_ledgers_does_not_start() -> Outcome {
 #[tokio::test]
 async fn a_guard_that_is_foreign_or_forked_stops_the_start() -> Outcome {
     let write = |p: &Place, note: String| -> Outcome {
-        Ok(Guard::open(&p.paths().ledger.join("guard"))?
+        Ok(Guard::open(&p.paths().guard)?
             .0
             .write(&note)?)
     };
@@ -565,6 +565,7 @@ async fn a_report_goes_only_on_the_case_head_it_was_made_for() -> Outcome {
         id: Id16([n; 16]),
         requester: PRODUCER,
         envelope: "{}".into(),
+        catalogues: Vec::new(),
     };
     let moved = ledger
         .append_report(report(1), Map::new(), Some((case, 1)))
@@ -643,5 +644,78 @@ fn what_cannot_be_created_says_why() -> Outcome {
         ),
         (Some(ORIGIN), Some(9), Some(3))
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_false_is_ever_signed() -> Outcome {
+    // Rows without their signatures, one with another root: the start refuses instead of signing it.
+    let got = after(|p| {
+        sql(p, "UPDATE commitment SET note = NULL WHERE size >= 3; UPDATE commitment SET root = zeroblob(32) WHERE size = 4")
+    })
+    .await?;
+    assert!(
+        matches!(got, Some(OpenError::Store(StoreError::Damaged(_)))),
+        "{got:?}"
+    );
+    // The same while the service runs: no receipt, no signature.
+    let place = Place::new()?;
+    let ledger = place.open()?;
+    for i in 0..3 {
+        ledger
+            .append(&[event(&i.to_string(), None, "a")], PRODUCER)
+            .await?;
+    }
+    ledger.close().await;
+    drop(ledger);
+    let ledger = place.open()?;
+    sql(
+        &place,
+        "UPDATE commitment SET note = NULL, root = zeroblob(32) WHERE size = 2",
+    )?;
+    assert!(matches!(
+        ledger.receipt(1),
+        Err(AppendError::Store(StoreError::Damaged(_)))
+    ));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_running_service_does_not_sign_a_second_history() -> Outcome {
+    let place = Place::new()?;
+    let ledger = place.open()?;
+    for i in 0..4 {
+        ledger
+            .append(&[event(&i.to_string(), None, "a")], PRODUCER)
+            .await?;
+    }
+    let before = Guard::open(&place.paths().guard)?.1;
+    sql(
+        &place,
+        "DELETE FROM entry WHERE seq = 4; DELETE FROM identity WHERE seq = 4; DELETE FROM type_entry WHERE seq = 4; \
+         DELETE FROM commitment WHERE size = 5; DELETE FROM node WHERE position > 6; \
+         UPDATE head SET size = 4, root = (SELECT root FROM commitment WHERE size = 4)",
+    )?;
+    for _ in 0..3 {
+        let refused = ledger.append(&[event("other", None, "b")], PRODUCER).await;
+        assert!(
+            matches!(refused, Err(AppendError::Unavailable(_))),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(
+        Guard::open(&place.paths().guard)?.1,
+        before,
+        "the guard still knows"
+    );
+    ledger.close().await;
+    drop(ledger);
+    assert!(matches!(
+        place.open(),
+        Err(OpenError::BehindGuard {
+            size: 4,
+            guarded: 5
+        })
+    ));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The one writer of a ledger: group commit, then sign, then guard, then answer.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -99,8 +99,10 @@ pub(super) struct Writer {
     pub guarded: Arc<AtomicU64>,
     pub recent: Recent,
     pub cases: HashMap<Id16, (u64, Hash)>,
-    /// Checkpoints whose rows ride in the next transaction.
-    pub unstored: Vec<(u64, String)>,
+    /// Checkpoints whose rows ride in the next transaction. Readers find them here until then: nobody else signs.
+    pub unstored: FreshNotes,
+    /// The newest head that was signed: nothing that does not contain it will be.
+    pub signed: Option<Head>,
     /// The last commit failed in a way that leaves its fate open.
     pub doubtful: bool,
 }
@@ -136,9 +138,38 @@ impl Recent {
     }
 }
 
+/// Signed checkpoints that are not in the store yet, by size.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FreshNotes(Arc<Mutex<BTreeMap<u64, String>>>);
+
+impl FreshNotes {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn get(&self, size: u64) -> Option<String> {
+        self.lock().get(&size).cloned()
+    }
+
+    pub fn add(&self, size: u64, note: String) {
+        self.lock().insert(size, note);
+    }
+
+    fn all(&self) -> Vec<(u64, String)> {
+        self.lock().iter().map(|(size, note)| (*size, note.clone())).collect()
+    }
+
+    fn forget(&self, stored: &[(u64, String)]) {
+        let mut notes = self.lock();
+        for (size, _) in stored {
+            notes.remove(size);
+        }
+    }
+}
+
 /// A batch that has its place.
 struct Placed {
-    batch: Box<Batch>,
+    batch: Batch,
     entries: Vec<(u64, Vec<u8>, Hash)>,
 }
 
@@ -161,7 +192,7 @@ impl Writer {
                 match job {
                     Job::Append(batch) => {
                         events += batch.entries.len();
-                        group.push(batch);
+                        group.push(*batch);
                     }
                     Job::ConfirmClock(done) => {
                         self.time.confirm();
@@ -187,15 +218,16 @@ impl Writer {
 
     /// Stores checkpoints that wait for a transaction to ride in.
     fn flush(&mut self) {
-        if self.unstored.is_empty() {
+        let notes = self.unstored.all();
+        if notes.is_empty() {
             return;
         }
         let stored = self.store.begin().and_then(|mut t| {
-            put_notes(&mut *t, &self.unstored)?;
+            put_notes(&mut *t, &notes)?;
             t.commit(None)
         });
         match stored {
-            Ok(()) => self.unstored.clear(),
+            Ok(()) => self.unstored.forget(&notes),
             // They can be signed again at any time, and the next transaction tries again.
             Err(e) => {
                 tracing::warn!(component = "sequencer", error = %e, retryable = true, "storing checkpoints failed")
@@ -204,7 +236,7 @@ impl Writer {
     }
 
     /// One group: T1, sign, guard, answer.
-    pub fn commit(&mut self, group: Vec<Box<Batch>>) {
+    pub fn commit(&mut self, group: Vec<Batch>) {
         if self.doubtful
             && let Err(e) = self.reload()
         {
@@ -283,7 +315,7 @@ impl Writer {
     )]
     fn write(
         &mut self,
-        group: Vec<Box<Batch>>,
+        group: Vec<Batch>,
         own: Option<Prepared>,
         recorded: Timestamp,
         nodes: &mut Vec<(NodeId, Hash)>,
@@ -403,13 +435,14 @@ impl Writer {
             key_id: self.keyring.checkpoint.vkey().id(),
             note: None,
         };
-        let written = put_notes(&mut *t, &self.unstored)
+        let notes = self.unstored.all();
+        let written = put_notes(&mut *t, &notes)
             .and_then(|()| t.put_entries(&rows))
             .and_then(|()| t.put_nodes(nodes))
             .and_then(|()| t.commit(Some(&commitment)));
         match written {
             Ok(()) => {
-                self.unstored.clear();
+                self.unstored.forget(&notes);
                 Ok((placed, Some(head)))
             }
             Err(e) => Err((placed, e)),
@@ -431,7 +464,8 @@ impl Writer {
             root: head.root,
         }
         .sign(&self.keyring.checkpoint);
-        self.unstored.push((head.size, note.clone()));
+        self.unstored.add(head.size, note.clone());
+        self.signed = Some(head);
         if let Err(e) = self.guard.write(&note) {
             // The entries stand, but nobody may be told before the guard knows: a retry gets the first receipts.
             tracing::error!(component = "sequencer", error = %e, retryable = true, "the guard file cannot be written; nothing is acknowledged");
@@ -462,13 +496,11 @@ impl Writer {
         if self.doubtful || self.guarded.load(Ordering::Acquire) == size {
             return Ok(());
         }
-        let root = self.tail.frontier.root();
-        let note = Checkpoint {
-            origin: self.origin.clone(),
-            size,
-            root,
-        }
-        .sign(&self.keyring.checkpoint);
+        let note = self
+            .unstored
+            .get(size)
+            .map_or_else(|| self.reader.commitment_at_least(size).map(|c| c.and_then(|c| c.note)), |note| Ok(Some(note)))?
+            .ok_or_else(|| AppendError::Unavailable("the newest checkpoint is not signed yet".into()))?;
         self.guard
             .write(&note)
             .map_err(|e| AppendError::Unavailable(e.to_string()))?;
@@ -476,9 +508,18 @@ impl Writer {
         Ok(())
     }
 
-    /// Reads the ledger's end again after a commit of unknown fate.
+    /// Reads the ledger's end again after a commit of unknown fate. What does not contain the newest signed head is
+    /// another history: it is refused, and nothing is ever signed on it.
     fn reload(&mut self) -> Result<(), StoreError> {
-        self.tail = super::recover::tail(&*self.reader)?;
+        let tail = super::recover::tail(&*self.reader)?;
+        let head = Head {
+            size: tail.frontier.size(),
+            root: tail.frontier.root(),
+        };
+        if let Some(signed) = self.signed {
+            super::recover::contains(&*self.reader, head, signed)?;
+        }
+        self.tail = tail;
         self.cases.clear();
         self.recent = Recent::starting_at(self.tail.frontier.size());
         self.doubtful = false;
@@ -486,7 +527,7 @@ impl Writer {
     }
 }
 
-fn refuse_all(group: Vec<Box<Batch>>, why: impl Fn() -> AppendError) {
+fn refuse_all(group: Vec<Batch>, why: impl Fn() -> AppendError) {
     for batch in group {
         let _ = batch.reply.send(Err(why()));
     }

@@ -287,6 +287,7 @@ fn reports_are_stored_with_their_entry() -> Outcome {
         id: Id16([4; 16]),
         requester: Id16([5; 16]),
         envelope: "{}".into(),
+        catalogues: vec!["words".into()],
     };
     t.put_report(&new, 3, Some(Id16([7; 16])))?;
     t.commit(None)?;
@@ -304,6 +305,9 @@ fn reports_are_stored_with_their_entry() -> Outcome {
         ),
         (Some(want), None)
     );
+    let digest = crate::ledger::sha256(&[b"words"]);
+    assert_eq!(b.store.catalogue(&digest)?.as_deref(), Some("words"));
+    assert_eq!(b.store.catalogue(&Hash::ZERO)?, None);
     Ok(())
 }
 

@@ -101,6 +101,8 @@ pub struct NewReport {
     pub requester: Id16,
     /// The signed envelope.
     pub envelope: String,
+    /// The texts of the message catalogues that it was signed with; stored under their SHA-256.
+    pub catalogues: Vec<String>,
 }
 
 /// A stored report.
@@ -217,6 +219,11 @@ pub trait LedgerReader: Send + Sync {
     /// # Errors
     /// When storage fails.
     fn report(&self, id: &Id16) -> Result<Option<ReportRow>, StoreError>;
+    /// The text of a message catalogue that a report was signed with, by its SHA-256.
+    ///
+    /// # Errors
+    /// When storage fails.
+    fn catalogue(&self, digest: &Hash) -> Result<Option<String>, StoreError>;
 }
 
 /// Writing a ledger. There is one writer.

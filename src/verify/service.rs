@@ -163,6 +163,7 @@ fn keys_in_force(proven: &Proven, issued: u64, log: &mut Log) -> Result<Vkey, St
         let text = "The ledger's first entry does not name a checkpoint key and a report key of format v1.";
         return Err(log.stop(Code::GenesisForm, "entry 0", text));
     };
+    let mut newest_report_key = report_key.clone();
     for (seq, known) in proven
         .known
         .iter()
@@ -173,7 +174,7 @@ fn keys_in_force(proven: &Proven, issued: u64, log: &mut Log) -> Result<Vkey, St
         let keys = fact.and_then(|f| Some((vkey(f, "old")?, vkey(f, "new")?)));
         let current = match purpose {
             Some("checkpoint") => &mut checkpoint_key,
-            Some("report") => &mut report_key,
+            Some("report") => &mut newest_report_key,
             _ => {
                 let text = format!("Entry {seq} does not say which key it replaces.");
                 return Err(log.stop(Code::KeyRotation, format!("entry {seq}"), text));
@@ -185,8 +186,10 @@ fn keys_in_force(proven: &Proven, issued: u64, log: &mut Log) -> Result<Vkey, St
             );
             return Err(log.stop(Code::KeyRotation, format!("entry {seq}"), text));
         };
-        if *seq < issued || purpose == Some("checkpoint") {
-            *current = new;
+        // Every rotation is followed, so that later ones can be checked; the report's key is the one of its own time.
+        *current = new;
+        if *seq < issued {
+            report_key = newest_report_key.clone();
         }
     }
     if !proven.trusted.signers.contains(&checkpoint_key) {

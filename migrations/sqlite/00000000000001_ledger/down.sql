@@ -1,3 +1,4 @@
+DROP TABLE catalogue;
 DROP TABLE report;
 DROP TABLE lookup;
 DROP TABLE type_entry;

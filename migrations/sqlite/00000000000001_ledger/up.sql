@@ -92,3 +92,9 @@ CREATE TABLE report (
     requester BLOB NOT NULL,
     envelope TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Message catalogues that reports were signed with, by SHA-256: a later version of the program has other words.
+CREATE TABLE catalogue (
+    digest BLOB PRIMARY KEY NOT NULL,
+    text TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -278,7 +278,7 @@ impl Play {
     fn where_everything_is(&self) -> Result<(), Failure> {
         let dir = self.dir.display();
         say(&format!(
-            "\nWhere everything is:\n  {dir}/ledgers/{LEDGER}/ledger.db   the record (SQLite)\n  {dir}/ledgers/{LEDGER}/guard       the newest checkpoint, outside the database\n  {dir}/keyring/{LEDGER}/            keys, and the secrets that content is encrypted under\n  {dir}/cases/                    events, answers with receipts, reports\n  {dir}/ledger.vkey               the key to pin\n  {dir}/*.token                   tokens (case-workflow, regulator, administrator)"
+            "\nWhere everything is:\n  {dir}/ledgers/{LEDGER}/ledger.db   the record (SQLite)\n  {dir}/guard/{LEDGER}               the newest checkpoint, outside the database\n  {dir}/keyring/{LEDGER}/            keys, and the secrets that content is encrypted under\n  {dir}/cases/                    events, answers with receipts, reports\n  {dir}/ledger.vkey               the key to pin\n  {dir}/*.token                   tokens (case-workflow, regulator, administrator)"
         ))?;
         say(&format!(
             "Verify a report yourself:\n  whereas verify report {dir}/cases/failed/report.json --key {dir}/ledger.vkey --lang {}",

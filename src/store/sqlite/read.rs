@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 
 use super::schema::{
-    case_entry, case_file, commitment, entry, head, identity, lookup, meta, node, report,
+    case_entry, case_file, catalogue, commitment, entry, head, identity, lookup, meta, node, report,
     trace_entry, trace_slot, type_entry, type_name,
 };
 use super::{SqliteStore, backend};
@@ -342,6 +342,17 @@ impl LedgerReader for SqliteStore {
         all.dedup();
         all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         all.iter().map(|s| bytes("a slot", s).map(Slot)).collect()
+    }
+
+    fn catalogue(&self, digest: &Hash) -> Result<Option<String>, StoreError> {
+        self.with(|c| {
+            catalogue::table
+                .find(&digest.0[..])
+                .select(catalogue::text)
+                .first(c)
+                .optional()
+                .map_err(backend)
+        })
     }
 
     fn report(&self, id: &Id16) -> Result<Option<ReportRow>, StoreError> {

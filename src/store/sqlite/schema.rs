@@ -42,6 +42,9 @@ diesel::table! {
 diesel::table! {
     report (id) { id -> Binary, seq -> BigInt, pseudonym -> Nullable<Binary>, requester -> Binary, envelope -> Text, }
 }
+diesel::table! {
+    catalogue (digest) { digest -> Binary, text -> Text, }
+}
 diesel::allow_tables_to_appear_in_same_query!(
     meta,
     head,
@@ -57,4 +60,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     type_entry,
     lookup,
     report,
+    catalogue,
 );

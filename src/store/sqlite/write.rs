@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use super::backend;
 use super::read::{self, identity_key, signed};
 use super::schema::{
-    case_entry, case_file, commitment, entry, head, identity, lookup, meta, node, report,
+    case_entry, case_file, catalogue, commitment, entry, head, identity, lookup, meta, node, report,
     trace_entry, trace_slot, type_entry, type_name,
 };
 use crate::ledger::tree::{NodeId, stored_index};
@@ -244,6 +244,14 @@ impl Transaction for SqliteTransaction<'_> {
             report::requester.eq(&new.requester.0[..]),
             report::envelope.eq(&new.envelope),
         );
+        for text in &new.catalogues {
+            let digest = crate::ledger::sha256(&[text.as_bytes()]);
+            diesel::insert_into(catalogue::table)
+                .values((catalogue::digest.eq(&digest.0[..]), catalogue::text.eq(text)))
+                .on_conflict_do_nothing()
+                .execute(self.connection())
+                .map_err(backend)?;
+        }
         diesel::insert_into(report::table)
             .values(row)
             .execute(self.connection())
