@@ -369,4 +369,25 @@ fn the_report_key_may_have_been_replaced() {
         )),
         Some(Code::EnvelopeSignature)
     );
+    let again = |_: &Ledger| {
+        let (old, new) = (
+            signer("ledger.example/a/report", 6).vkey().to_string(),
+            signer("ledger.example/a/report", 7).vkey().to_string(),
+        );
+        json!({"purpose": "report", "old": old, "new": new})
+    };
+    let mut after = rotate();
+    after.push(service("key.rotated", again));
+    assert_eq!(
+        check(
+            &Build {
+                after,
+                ..Build::default()
+            }
+            .run()
+        )
+        .problems,
+        [],
+        "two rotations after the report"
+    );
 }
