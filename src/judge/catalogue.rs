@@ -41,17 +41,33 @@ impl Catalogue {
     /// # Errors
     /// When it is not that.
     pub fn parse(bytes: &[u8]) -> Result<Self, CatalogueError> {
-        let limits = Limits { members: 4_096, ..Limits::default() };
+        let limits = Limits {
+            members: 4_096,
+            ..Limits::default()
+        };
         let value = json::parse(bytes, limits).map_err(|faults| {
-            CatalogueError(faults.into_iter().map(|f| f.detail).collect::<Vec<_>>().join("; "))
+            CatalogueError(
+                faults
+                    .into_iter()
+                    .map(|f| f.detail)
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            )
         })?;
-        let Value::Object(members) = value else { return Err(CatalogueError("it is not a JSON object".to_owned())) };
+        let Value::Object(members) = value else {
+            return Err(CatalogueError("it is not a JSON object".to_owned()));
+        };
         let mut messages = BTreeMap::new();
         for (id, text) in members {
-            let Value::String(text) = text else { return Err(CatalogueError(format!("`{id}` is not a text"))) };
+            let Value::String(text) = text else {
+                return Err(CatalogueError(format!("`{id}` is not a text")));
+            };
             messages.insert(id, text);
         }
-        Ok(Self { messages, digest: sha256(&[bytes]) })
+        Ok(Self {
+            messages,
+            digest: sha256(&[bytes]),
+        })
     }
 
     /// SHA-256 of its bytes.
@@ -78,7 +94,8 @@ impl Catalogue {
     }
 
     fn state(&self, state: &str) -> String {
-        self.get(&format!("state.{state}")).map_or_else(|| format!("[{state}]"), str::to_owned)
+        self.get(&format!("state.{state}"))
+            .map_or_else(|| format!("[{state}]"), str::to_owned)
     }
 }
 
@@ -121,13 +138,21 @@ impl<'a> Entries<'a> {
 
 impl Resolve for Entries<'_> {
     fn datum(&self, at: &DatumRef) -> Resolved {
-        let Some(digest) = Hash::from_b64url(&at.digest) else { return Resolved::Missing };
+        let Some(digest) = Hash::from_b64url(&at.digest) else {
+            return Resolved::Missing;
+        };
         for entry in self.entries {
             let opened = &entry.opened;
-            let member = opened.members.values().find(|member| member.digest == digest).map(|member| &member.value);
+            let member = opened
+                .members
+                .values()
+                .find(|member| member.digest == digest)
+                .map(|member| &member.value);
             if let Some(value) = member.or_else(|| opened.elements.get(&digest)) {
                 let found = pointer::get(value, &at.at).filter(|value| !value.is_null());
-                return found.map_or(Resolved::NotRecorded, |value| Resolved::Value(opened.expand(value)));
+                return found.map_or(Resolved::NotRecorded, |value| {
+                    Resolved::Value(opened.expand(value))
+                });
             }
             match entry.absences.get(&digest) {
                 Some(Absence::Erased { .. }) => return Resolved::Erased,
@@ -139,8 +164,15 @@ impl Resolve for Entries<'_> {
     }
 
     fn member(&self, seq: u64, member: &str) -> Option<String> {
-        let leaf = &self.entries.iter().find(|entry| entry.leaf.seq == seq)?.leaf;
-        match serde_json::from_str::<Value>(&leaf.encode()).ok()?.get(member)? {
+        let leaf = &self
+            .entries
+            .iter()
+            .find(|entry| entry.leaf.seq == seq)?
+            .leaf;
+        match serde_json::from_str::<Value>(&leaf.encode())
+            .ok()?
+            .get(member)?
+        {
             Value::String(text) => Some(text.clone()),
             value => Some(json::canonical(value)),
         }
@@ -153,7 +185,9 @@ pub fn render(sentence: &Sentence, catalogue: &Catalogue, resolve: &impl Resolve
     let renderer = Renderer { catalogue, resolve };
     let one = matches!(sentence.args.get("count"), Some(Arg::Count { count: 1 }));
     let plural = if one { "one" } else { "other" };
-    let template = catalogue.get(&format!("{}#{plural}", sentence.template)).or_else(|| catalogue.get(&sentence.template));
+    let template = catalogue
+        .get(&format!("{}#{plural}", sentence.template))
+        .or_else(|| catalogue.get(&sentence.template));
     match template {
         Some(template) => renderer.fill(template, &sentence.args),
         None => format!("⟨{}⟩", sentence.template),
@@ -162,8 +196,13 @@ pub fn render(sentence: &Sentence, catalogue: &Catalogue, resolve: &impl Resolve
 
 /// A placeholder of a template: name and format (`term`, or nothing).
 pub(super) fn placeholders(template: &str) -> Vec<(&str, &str)> {
-    let inner = template.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
-    inner.map(|(inner, _)| inner.split_once(':').unwrap_or((inner, ""))).collect()
+    let inner = template
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}'));
+    inner
+        .map(|(inner, _)| inner.split_once(':').unwrap_or((inner, "")))
+        .collect()
 }
 
 struct Renderer<'a, R> {
@@ -178,7 +217,10 @@ impl<R: Resolve> Renderer<'_, R> {
         while let Some((plain, after)) = rest.split_once('[') {
             self.replace(plain, args, &mut out);
             let (optional, after) = after.split_once(']').unwrap_or((after, ""));
-            if placeholders(optional).iter().all(|(name, _)| args.contains_key(*name)) {
+            if placeholders(optional)
+                .iter()
+                .all(|(name, _)| args.contains_key(*name))
+            {
                 self.replace(optional, args, &mut out);
             }
             rest = after;
@@ -212,14 +254,21 @@ impl<R: Resolve> Renderer<'_, R> {
                 Resolved::NotRecorded => self.catalogue.state("not_recorded"),
             },
             Arg::Member { seq, member } => match self.resolve.member(*seq, member) {
-                Some(text) if matches!(member.as_str(), "recorded" | "occurred") => plain_time(&text),
+                // When the ledger took an entry is told to the second; the order is told by position.
+                Some(text) if member == "recorded" => plain_time(text.get(..19).unwrap_or(&text)),
+                Some(text) if member == "occurred" => plain_time(&text),
                 Some(text) if member == "seq" => text,
                 Some(text) => self.quoted(&text),
                 None => self.catalogue.state("missing"),
             },
             Arg::Count { count } => count.to_string(),
-            Arg::Term { term } => self.catalogue.term(term).map_or_else(|| self.quoted(term), str::to_owned),
-            Arg::List { list } => self.listed(list.iter().map(|arg| self.arg(arg, as_term)).collect()),
+            Arg::Term { term } => self
+                .catalogue
+                .term(term)
+                .map_or_else(|| self.quoted(term), str::to_owned),
+            Arg::List { list } => {
+                self.listed(list.iter().map(|arg| self.arg(arg, as_term)).collect())
+            }
         }
     }
 
@@ -232,8 +281,14 @@ impl<R: Resolve> Renderer<'_, R> {
                     None => self.quoted(text),
                 }
             }
-            Value::Bool(yes) => self.catalogue.term(if *yes { "yes" } else { "no" }).unwrap_or_default().to_owned(),
-            Value::Array(items) if !items.iter().any(|item| item.is_array() || item.is_object()) => {
+            Value::Bool(yes) => self
+                .catalogue
+                .term(if *yes { "yes" } else { "no" })
+                .unwrap_or_default()
+                .to_owned(),
+            Value::Array(items)
+                if !items.iter().any(|item| item.is_array() || item.is_object()) =>
+            {
                 self.listed(items.iter().map(|item| self.value(item, as_term)).collect())
             }
             value => match value {
@@ -272,7 +327,10 @@ impl<R: Resolve> Renderer<'_, R> {
         out.push_str(close);
         if cut {
             let digest = sha256(&[text.as_bytes()]).to_hex();
-            let note = self.catalogue.get("note.cut").unwrap_or("({length}, {digest})");
+            let note = self
+                .catalogue
+                .get("note.cut")
+                .unwrap_or("({length}, {digest})");
             let note = note.replace("{length}", &text.chars().count().to_string());
             out.push_str(&note.replace("{digest}", digest.get(..16).unwrap_or(&digest)));
         }
@@ -283,7 +341,10 @@ impl<R: Resolve> Renderer<'_, R> {
 /// A digest, shortened: `sha256:0123456789ab…cdef`. Enough to compare by eye; the exhibit and the JSON carry all of it.
 fn short_digest(text: &str) -> Option<String> {
     let hex = text.strip_prefix("sha256:")?;
-    let whole = hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
+    let whole = hex.len() == 64
+        && hex
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
     if !whole {
         return None;
     }

@@ -39,8 +39,15 @@ pub(super) fn edges(joins: &[Join<'_>]) -> Vec<Edge> {
 
 /// All joins, by the entry from which they start.
 pub(super) fn joins<'a>(views: &[View<'a>]) -> Vec<Join<'a>> {
-    let mut graph = Graph { views, joins: Vec::new() };
-    for view in views.iter().copied().filter(|view| !is_service(view.kind())) {
+    let mut graph = Graph {
+        views,
+        joins: Vec::new(),
+    };
+    for view in views
+        .iter()
+        .copied()
+        .filter(|view| !is_service(view.kind()))
+    {
         graph.causes(view);
         graph.request(view);
         graph.decision(view);
@@ -48,12 +55,26 @@ pub(super) fn joins<'a>(views: &[View<'a>]) -> Vec<Join<'a>> {
             "recommendation.drafted" => graph.draft(view),
             "approval.decided" => {
                 graph.approved_draft(view);
-                graph.same_id(view, "/approval_id", "approval.required", "/approval_id", INFORMED, true);
+                graph.same_id(
+                    view,
+                    "/approval_id",
+                    "approval.required",
+                    "/approval_id",
+                    INFORMED,
+                    true,
+                );
                 graph.about_draft(view, USED, false);
             }
             "action.performed" => {
                 // Whether the approval came first is a question of its own, judged by ledger order.
-                graph.same_id(view, "/approval_id", "approval.decided", "/approval_id", INFORMED, false);
+                graph.same_id(
+                    view,
+                    "/approval_id",
+                    "approval.decided",
+                    "/approval_id",
+                    INFORMED,
+                    false,
+                );
                 graph.about_draft(view, INFORMED, true);
             }
             "output.finalized" => {
@@ -61,8 +82,22 @@ pub(super) fn joins<'a>(views: &[View<'a>]) -> Vec<Join<'a>> {
                 graph.about_draft(view, DERIVED, true);
             }
             "tool.executed" => {
-                graph.same_id(view, "/data/call_id", "tool.proposed", "/data/call_id", INFORMED, true);
-                graph.same_id(view, "/approval_id", "approval.decided", "/approval_id", INFORMED, false);
+                graph.same_id(
+                    view,
+                    "/data/call_id",
+                    "tool.proposed",
+                    "/data/call_id",
+                    INFORMED,
+                    true,
+                );
+                graph.same_id(
+                    view,
+                    "/approval_id",
+                    "approval.decided",
+                    "/approval_id",
+                    INFORMED,
+                    false,
+                );
             }
             "validation.completed" => graph.about_draft(view, USED, true),
             "risk.classified" => graph.about_draft(view, USED, false),
@@ -84,19 +119,48 @@ impl<'a> Graph<'a, '_> {
         self.views.iter().copied().filter(move |view| view.is(kind))
     }
 
-    fn join(&mut self, from: View<'a>, relation: &'static str, to: View<'a>, by: DatumRef, follows: bool) {
+    fn join(
+        &mut self,
+        from: View<'a>,
+        relation: &'static str,
+        to: View<'a>,
+        by: DatumRef,
+        follows: bool,
+    ) {
         let known = self.joins.iter().any(|join| {
-            join.from.seq() == from.seq() && join.to.seq() == to.seq() && join.relation == relation && join.by == by
+            join.from.seq() == from.seq()
+                && join.to.seq() == to.seq()
+                && join.relation == relation
+                && join.by == by
         });
         if !known && from.seq() != to.seq() {
-            self.joins.push(Join { from, to, relation, by, cause: false, follows });
+            self.joins.push(Join {
+                from,
+                to,
+                relation,
+                by,
+                cause: false,
+                follows,
+            });
         }
     }
 
     fn causes(&mut self, view: View<'a>) {
         for (identity, by) in view.causes() {
-            if let Some(to) = self.views.iter().copied().find(|other| other.identity() == Some(identity)) {
-                self.joins.push(Join { from: view, to, relation: INFORMED, by, cause: true, follows: true });
+            if let Some(to) = self
+                .views
+                .iter()
+                .copied()
+                .find(|other| other.identity() == Some(identity))
+            {
+                self.joins.push(Join {
+                    from: view,
+                    to,
+                    relation: INFORMED,
+                    by,
+                    cause: true,
+                    follows: true,
+                });
             }
         }
     }
@@ -104,7 +168,14 @@ impl<'a> Graph<'a, '_> {
     /// The request that started it.
     fn request(&mut self, view: View<'a>) {
         if !view.is("request.received") {
-            self.same_id(view, "/request_id", "request.received", "/request_id", INFORMED, true);
+            self.same_id(
+                view,
+                "/request_id",
+                "request.received",
+                "/request_id",
+                INFORMED,
+                true,
+            );
         }
     }
 
@@ -112,13 +183,25 @@ impl<'a> Graph<'a, '_> {
     fn decision(&mut self, view: View<'a>) {
         if !view.is("authorization.decided") {
             let to = "authorization.decided";
-            self.same_id(view, "/data/authorization_decision_id", to, "/data/decision_id", INFORMED, true);
+            self.same_id(
+                view,
+                "/data/authorization_decision_id",
+                to,
+                "/data/decision_id",
+                INFORMED,
+                true,
+            );
         }
         for item in view.items("/data/candidates").is().unwrap_or_default() {
-            let Item::Shown(candidate) = item else { continue };
-            let Some(id) = candidate.get("authorization_decision_id") else { continue };
-            let decisions = self.of("authorization.decided");
-            let same = decisions.filter(|d| d.text("/data/decision_id") == id.value.as_str()).last();
+            let Item::Shown(candidate) = item else {
+                continue;
+            };
+            let Some(id) = candidate.get("authorization_decision_id") else {
+                continue;
+            };
+            let same = self
+                .of("authorization.decided")
+                .rfind(|d| d.text("/data/decision_id") == id.value.as_str());
             if let Some(decision) = same {
                 self.join(view, INFORMED, decision, reference(&id), true);
             }
@@ -126,10 +209,25 @@ impl<'a> Graph<'a, '_> {
     }
 
     /// Joins to the entries of `kind` that carry the same id.
-    fn same_id(&mut self, view: View<'a>, pointer: &str, kind: &'static str, theirs: &str, relation: &'static str, follows: bool) {
-        let See::Shown(id) = view.see(pointer) else { return };
-        let Some(text) = id.value.as_str() else { return };
-        let same: Vec<View<'a>> = self.of(kind).filter(|other| other.text(theirs) == Some(text)).collect();
+    fn same_id(
+        &mut self,
+        view: View<'a>,
+        pointer: &str,
+        kind: &'static str,
+        theirs: &str,
+        relation: &'static str,
+        follows: bool,
+    ) {
+        let See::Shown(id) = view.see(pointer) else {
+            return;
+        };
+        let Some(text) = id.value.as_str() else {
+            return;
+        };
+        let same: Vec<View<'a>> = self
+            .of(kind)
+            .filter(|other| other.text(theirs) == Some(text))
+            .collect();
         for to in same {
             self.join(view, relation, to, reference(&id), follows);
         }
@@ -139,20 +237,47 @@ impl<'a> Graph<'a, '_> {
         for kind in ["policy.retrieved", "facts.retrieved", "tool.executed"] {
             self.same_id(draft, "/run_id", kind, "/run_id", USED, false);
         }
-        self.same_id(draft, "/run_id", "request.received", "/run_id", INFORMED, false);
-        self.same_id(draft, "/run_id", "run.concluded", "/run_id", GENERATED, false);
-        self.same_id(draft, "/actor/on_behalf_of", "request.received", "/actor/id", BEHALF, false);
+        self.same_id(
+            draft,
+            "/run_id",
+            "request.received",
+            "/run_id",
+            INFORMED,
+            false,
+        );
+        self.same_id(
+            draft,
+            "/run_id",
+            "run.concluded",
+            "/run_id",
+            GENERATED,
+            false,
+        );
+        self.same_id(
+            draft,
+            "/actor/on_behalf_of",
+            "request.received",
+            "/actor/id",
+            BEHALF,
+            false,
+        );
         for claim in draft.items("/data/claims").is().unwrap_or_default() {
             let Item::Shown(claim) = claim else { continue };
             for citation in draft.items_of(&claim, "citations") {
-                let Item::Shown(citation) = citation else { continue };
+                let Item::Shown(citation) = citation else {
+                    continue;
+                };
                 for (name, kind, list, id) in CITED {
-                    let Some(cited) = citation.get(name) else { continue };
-                    let holds = |view: &View<'a>| match list {
+                    let Some(cited) = citation.get(name) else {
+                        continue;
+                    };
+                    let holds = |view: &View<'a>| {
+                        match list {
                         "" => view.text(id) == cited.value.as_str(),
                         list => view.items(list).is().unwrap_or_default().iter().any(|item| {
                             matches!(item, Item::Shown(found) if found.text(id).is_some() && found.text(id) == cited.value.as_str())
                         }),
+                    }
                     };
                     let found: Vec<View<'a>> = self.of(kind).filter(holds).collect();
                     for to in found {
@@ -165,15 +290,23 @@ impl<'a> Graph<'a, '_> {
 
     /// The draft that the approver saw.
     fn approved_draft(&mut self, approval: View<'a>) {
-        let See::Shown(digest) = approval.see("/data/draft_digest") else { return };
+        let See::Shown(digest) = approval.see("/data/draft_digest") else {
+            return;
+        };
         let same = |kind, text: &'static str, pointer: &'static str| {
-            let views = self.of(kind).filter(|view| match view.content_digest(text, pointer) {
-                Known::Is(theirs) => Some(theirs.as_str()) == digest.value.as_str(),
-                _ => false,
-            });
+            let views = self
+                .of(kind)
+                .filter(|view| match view.content_digest(text, pointer) {
+                    Known::Is(theirs) => Some(theirs.as_str()) == digest.value.as_str(),
+                    _ => false,
+                });
             views.collect::<Vec<_>>()
         };
-        let drafts = same("recommendation.drafted", "/data/draft", "/data/draft_digest");
+        let drafts = same(
+            "recommendation.drafted",
+            "/data/draft",
+            "/data/draft_digest",
+        );
         let outputs = same("output.finalized", "/data/text", "/data/digest");
         for draft in drafts {
             self.join(approval, USED, draft, reference(&digest), true);
@@ -185,7 +318,9 @@ impl<'a> Graph<'a, '_> {
 
     /// The draft whose words are the final ones.
     fn output(&mut self, output: View<'a>) {
-        let See::Shown(digest) = output.see("/data/digest") else { return };
+        let See::Shown(digest) = output.see("/data/digest") else {
+            return;
+        };
         let drafts: Vec<View<'a>> = self.of("recommendation.drafted").collect();
         for draft in drafts {
             if let Known::Is(theirs) = draft.content_digest("/data/draft", "/data/draft_digest")
@@ -198,9 +333,16 @@ impl<'a> Graph<'a, '_> {
 
     /// The draft of the recommendation that the entry names: the latest before it, else the first.
     fn about_draft(&mut self, view: View<'a>, relation: &'static str, follows: bool) {
-        let See::Shown(id) = view.see("/recommendation_id") else { return };
-        let drafts = || self.of("recommendation.drafted").filter(|d| d.text("/recommendation_id") == id.value.as_str());
-        let draft = drafts().rfind(|draft| draft.seq() < view.seq()).or_else(|| drafts().next());
+        let See::Shown(id) = view.see("/recommendation_id") else {
+            return;
+        };
+        let drafts = || {
+            self.of("recommendation.drafted")
+                .filter(|d| d.text("/recommendation_id") == id.value.as_str())
+        };
+        let draft = drafts()
+            .rfind(|draft| draft.seq() < view.seq())
+            .or_else(|| drafts().next());
         if let Some(draft) = draft {
             self.join(view, relation, draft, reference(&id), follows);
         }
@@ -209,9 +351,29 @@ impl<'a> Graph<'a, '_> {
 
 /// Where a citation can lead: its member, the type of entry, the list in that entry, the member that must be equal.
 const CITED: [(&str, &str, &str, &str); 5] = [
-    ("source_id", "policy.retrieved", "/data/candidates", "source_id"),
-    ("source_id", "facts.retrieved", "/data/candidates", "source_id"),
+    (
+        "source_id",
+        "policy.retrieved",
+        "/data/candidates",
+        "source_id",
+    ),
+    (
+        "source_id",
+        "facts.retrieved",
+        "/data/candidates",
+        "source_id",
+    ),
     ("source_id", "source.accessed", "", "/data/source_id"),
-    ("source_id", "evidence.linked", "/data/evidence", "source_id"),
-    ("evidence_id", "evidence.linked", "/data/evidence", "evidence_id"),
+    (
+        "source_id",
+        "evidence.linked",
+        "/data/evidence",
+        "source_id",
+    ),
+    (
+        "evidence_id",
+        "evidence.linked",
+        "/data/evidence",
+        "evidence_id",
+    ),
 ];

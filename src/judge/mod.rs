@@ -18,6 +18,7 @@ mod verdict;
 mod view;
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 mod tests;
 
 pub use catalogue::{Catalogue, CatalogueError, Entries, Resolve, Resolved, render};

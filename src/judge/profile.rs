@@ -15,7 +15,12 @@ use crate::ledger::{Hash, sha256};
 const DEFAULT: &[u8] = include_bytes!("default_profile.json");
 
 /// All levels of risk, lowest first.
-pub(super) const LEVELS: [RiskLevel; 4] = [RiskLevel::Low, RiskLevel::Medium, RiskLevel::High, RiskLevel::Critical];
+pub(super) const LEVELS: [RiskLevel; 4] = [
+    RiskLevel::Low,
+    RiskLevel::Medium,
+    RiskLevel::High,
+    RiskLevel::Critical,
+];
 
 /// What records are judged against.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +71,11 @@ pub struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { late_seconds: 86_400, future_seconds: 120, skew_seconds: 5 }
+        Self {
+            late_seconds: 86_400,
+            future_seconds: 120,
+            skew_seconds: 5,
+        }
     }
 }
 
@@ -85,12 +94,20 @@ impl Profile {
     /// All problems, in words.
     pub fn parse(bytes: &[u8]) -> Result<Self, ProfileError> {
         let value = json::parse(bytes, Limits::default()).map_err(|faults| ProfileError {
-            problems: faults.into_iter().map(|fault| format!("at `{}`: {}", fault.pointer, fault.detail)).collect(),
+            problems: faults
+                .into_iter()
+                .map(|fault| format!("at `{}`: {}", fault.pointer, fault.detail))
+                .collect(),
         })?;
-        let profile: Self =
-            serde_json::from_value(value).map_err(|fault| ProfileError { problems: vec![fault.to_string()] })?;
+        let profile: Self = serde_json::from_value(value).map_err(|fault| ProfileError {
+            problems: vec![fault.to_string()],
+        })?;
         let problems = profile.problems();
-        if problems.is_empty() { Ok(profile) } else { Err(ProfileError { problems }) }
+        if problems.is_empty() {
+            Ok(profile)
+        } else {
+            Err(ProfileError { problems })
+        }
     }
 
     /// The built-in profile.
@@ -134,7 +151,9 @@ impl Profile {
         for level in LEVELS {
             if self.rule_for(None, level).is_none() {
                 let name = serde_json::to_value(level).unwrap_or_default();
-                problems.push(format!("no rule for the feature `*` at risk {name}: every record must find a rule"));
+                problems.push(format!(
+                    "no rule for the feature `*` at risk {name}: every record must find a rule"
+                ));
             }
         }
         problems
@@ -144,18 +163,23 @@ impl Profile {
 impl Rule {
     fn problems(&self, place: &str, problems: &mut Vec<String>) {
         if self.features.is_empty() || self.features.iter().any(String::is_empty) {
-            problems.push(format!("{place}: `features` needs at least one name, and no empty one; `*` stands for all"));
+            problems.push(format!(
+                "{place}: `features` needs at least one name, and no empty one; `*` stands for all"
+            ));
         }
         if self.risks.is_empty() {
             problems.push(format!("{place}: `risks` names no level"));
         }
         for code in &self.elements {
             if code_info(code).is_none_or(|info| info.family != Family::Elements) {
-                problems.push(format!("{place}: `{code}` in `elements` is not a code of the elements family"));
+                problems.push(format!(
+                    "{place}: `{code}` in `elements` is not a code of the elements family"
+                ));
             }
         }
         for code in &self.controls {
-            let fits = |family| matches!(family, Family::Controls | Family::Evidence | Family::Time);
+            let fits =
+                |family| matches!(family, Family::Controls | Family::Evidence | Family::Time);
             if code_info(code).is_none_or(|info| !fits(info.family)) {
                 problems.push(format!("{place}: `{code}` in `controls` is not a code of the control, evidence or time family"));
             }
@@ -165,15 +189,22 @@ impl Rule {
 
 /// Whether a name fits a pattern in which `*` stands for any run of characters.
 fn matches_glob(glob: &str, name: &str) -> bool {
-    let Some((head, tail)) = glob.split_once('*') else { return glob == name };
-    let Some(rest) = name.strip_prefix(head) else { return false };
+    let Some((head, tail)) = glob.split_once('*') else {
+        return glob == name;
+    };
+    let Some(rest) = name.strip_prefix(head) else {
+        return false;
+    };
     if !tail.contains('*') {
         return rest.ends_with(tail);
     }
-    (0..=rest.len()).filter_map(|at| rest.get(at..)).any(|rest| matches_glob(tail, rest))
+    (0..=rest.len())
+        .filter_map(|at| rest.get(at..))
+        .any(|rest| matches_glob(tail, rest))
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 mod tests {
     use super::*;
     use serde_json::{Value, json};
@@ -187,7 +218,9 @@ mod tests {
         let profile = Profile::builtin().unwrap();
         let at = |level| &profile.rules[profile.rule_for(None, level).unwrap()];
         assert!(!at(RiskLevel::Low).approval_required);
-        assert!(at(RiskLevel::Medium).approval_required && !at(RiskLevel::Medium).separation_of_duties);
+        assert!(
+            at(RiskLevel::Medium).approval_required && !at(RiskLevel::Medium).separation_of_duties
+        );
         for level in [RiskLevel::High, RiskLevel::Critical] {
             assert!(at(level).approval_required && at(level).separation_of_duties);
             assert!(at(level).elements.contains("missing.citations"));
@@ -203,11 +236,21 @@ mod tests {
         let wrong = |change: fn(&mut Value)| {
             let mut value = default();
             change(&mut value);
-            Profile::parse(value.to_string().as_bytes()).unwrap_err().to_string()
+            Profile::parse(value.to_string().as_bytes())
+                .unwrap_err()
+                .to_string()
         };
-        assert!(wrong(|v| v["rules"][0]["elements"] = json!(["missing.nothing"])).contains("missing.nothing"));
-        assert!(wrong(|v| v["rules"][0]["elements"] = json!(["approval.self"])).contains("approval.self"));
-        assert!(wrong(|v| v["rules"][0]["controls"] = json!(["missing.role"])).contains("missing.role"));
+        assert!(
+            wrong(|v| v["rules"][0]["elements"] = json!(["missing.nothing"]))
+                .contains("missing.nothing")
+        );
+        assert!(
+            wrong(|v| v["rules"][0]["elements"] = json!(["approval.self"]))
+                .contains("approval.self")
+        );
+        assert!(
+            wrong(|v| v["rules"][0]["controls"] = json!(["missing.role"])).contains("missing.role")
+        );
         assert!(wrong(|v| v["rules"][0]["colour"] = json!(1)).contains("colour"));
         assert!(wrong(|v| v["rules"] = json!([])).contains("every record must find a rule"));
         assert!(wrong(|v| v["name"] = json!(" ")).contains("`name` is empty"));
@@ -222,7 +265,12 @@ mod tests {
         assert_eq!(pretty.digest(), plain.digest());
         let mut other = default();
         other["version"] = json!("other");
-        assert_ne!(Profile::parse(other.to_string().as_bytes()).unwrap().digest(), plain.digest());
+        assert_ne!(
+            Profile::parse(other.to_string().as_bytes())
+                .unwrap()
+                .digest(),
+            plain.digest()
+        );
     }
 
     #[test]
@@ -233,7 +281,10 @@ mod tests {
         value["rules"].as_array_mut().unwrap().insert(0, special);
         let profile = Profile::parse(value.to_string().as_bytes()).unwrap();
         let level = profile.rules[0].risks[0];
-        assert_eq!(profile.rule_for(Some("benefit.housing.stop"), level), Some(0));
+        assert_eq!(
+            profile.rule_for(Some("benefit.housing.stop"), level),
+            Some(0)
+        );
         assert_eq!(profile.rule_for(Some("letters"), level), Some(0));
         assert_ne!(profile.rule_for(Some("letters2"), level), Some(0));
         assert_ne!(profile.rule_for(Some("benefit.stop"), level), Some(0));
@@ -242,7 +293,15 @@ mod tests {
 
     #[test]
     fn globs() {
-        for (glob, name, want) in [("*", "", true), ("a*", "abc", true), ("*c", "abc", true), ("a*c*e", "abcde", true), ("a*c*e", "abcd", false), ("a", "ab", false), ("*é*", "née", true)] {
+        for (glob, name, want) in [
+            ("*", "", true),
+            ("a*", "abc", true),
+            ("*c", "abc", true),
+            ("a*c*e", "abcde", true),
+            ("a*c*e", "abcd", false),
+            ("a", "ab", false),
+            ("*é*", "née", true),
+        ] {
             assert_eq!(matches_glob(glob, name), want, "{glob} {name}");
         }
     }

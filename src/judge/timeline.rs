@@ -22,48 +22,191 @@ use Part::{At, Count, Each, Who};
 
 /// Event types and what their sentence shows. A type that is not here is told by `timeline.other`.
 pub(super) const TYPES: [(&str, &[Part]); 36] = [
-    ("request.received", &[Who, At("channel", "/data/channel"), At("question", "/data/question"), At("risk_hint", "/data/risk_hint")]),
+    (
+        "request.received",
+        &[
+            Who,
+            At("channel", "/data/channel"),
+            At("question", "/data/question"),
+            At("risk_hint", "/data/risk_hint"),
+        ],
+    ),
     (
         "authorization.decided",
-        &[Who, At("decision", "/data/decision_id"), At("action", "/data/action"), At("kind", "/data/resource/kind"), At("resource", "/data/resource/id"), At("result", "/data/result"), At("policy", "/data/policy_id"), At("revision", "/data/policy_revision"), At("reason", "/data/reason")],
+        &[
+            Who,
+            At("decision", "/data/decision_id"),
+            At("action", "/data/action"),
+            At("kind", "/data/resource/kind"),
+            At("resource", "/data/resource/id"),
+            At("result", "/data/result"),
+            At("policy", "/data/policy_id"),
+            At("revision", "/data/policy_revision"),
+            At("reason", "/data/reason"),
+        ],
     ),
-    ("source.accessed", &[Who, At("source", "/data/source_id"), At("version", "/data/version"), At("decision", "/data/authorization_decision_id")]),
+    (
+        "source.accessed",
+        &[
+            Who,
+            At("source", "/data/source_id"),
+            At("version", "/data/version"),
+            At("decision", "/data/authorization_decision_id"),
+        ],
+    ),
     (
         "policy.retrieved",
-        &[Count("found", "/data/candidates"), At("index", "/data/index"), At("index_version", "/data/index_version"), At("mode", "/data/retrieval_mode"), At("selected", "/data/selected_ids")],
+        &[
+            Count("found", "/data/candidates"),
+            At("index", "/data/index"),
+            At("index_version", "/data/index_version"),
+            At("mode", "/data/retrieval_mode"),
+            At("selected", "/data/selected_ids"),
+        ],
     ),
     (
         "facts.retrieved",
-        &[Count("found", "/data/candidates"), At("index", "/data/index"), At("index_version", "/data/index_version"), At("mode", "/data/retrieval_mode"), At("selected", "/data/selected_ids")],
+        &[
+            Count("found", "/data/candidates"),
+            At("index", "/data/index"),
+            At("index_version", "/data/index_version"),
+            At("mode", "/data/retrieval_mode"),
+            At("selected", "/data/selected_ids"),
+        ],
     ),
-    ("evidence.linked", &[Who, Count("found", "/data/evidence"), Each("evidence", "/data/evidence", "evidence_id")]),
+    (
+        "evidence.linked",
+        &[
+            Who,
+            Count("found", "/data/evidence"),
+            Each("evidence", "/data/evidence", "evidence_id"),
+        ],
+    ),
     (
         "tool.proposed",
-        &[Who, At("tool", "/data/tool"), At("version", "/data/tool_version"), At("side_effects", "/data/side_effect_level"), At("risk", "/data/risk_level")],
+        &[
+            Who,
+            At("tool", "/data/tool"),
+            At("version", "/data/tool_version"),
+            At("side_effects", "/data/side_effect_level"),
+            At("risk", "/data/risk_level"),
+        ],
     ),
     (
         "tool.executed",
-        &[Who, At("tool", "/data/tool"), At("version", "/data/tool_version"), At("side_effects", "/data/side_effect_level"), At("status", "/data/status"), At("result", "/data/result_summary"), At("error", "/data/error_type")],
+        &[
+            Who,
+            At("tool", "/data/tool"),
+            At("version", "/data/tool_version"),
+            At("side_effects", "/data/side_effect_level"),
+            At("status", "/data/status"),
+            At("result", "/data/result_summary"),
+            At("error", "/data/error_type"),
+        ],
     ),
-    ("guardrail.fired", &[At("guard", "/data/guard"), At("version", "/data/guard_version"), At("stage", "/data/stage"), At("result", "/data/result"), At("reason", "/data/reason")]),
+    (
+        "guardrail.fired",
+        &[
+            At("guard", "/data/guard"),
+            At("version", "/data/guard_version"),
+            At("stage", "/data/stage"),
+            At("result", "/data/result"),
+            At("reason", "/data/reason"),
+        ],
+    ),
     (
         "recommendation.drafted",
-        &[Who, At("recommendation", "/recommendation_id"), At("action", "/data/recommended_action"), At("model", "/data/model"), At("version", "/data/model_version"), At("digest", "/data/draft_digest"), Count("claims", "/data/claims")],
+        &[
+            Who,
+            At("recommendation", "/recommendation_id"),
+            At("action", "/data/recommended_action"),
+            At("model", "/data/model"),
+            At("version", "/data/model_version"),
+            At("digest", "/data/draft_digest"),
+            Count("claims", "/data/claims"),
+        ],
     ),
-    ("validation.completed", &[Count("checks", "/data/checks"), Each("names", "/data/checks", "name"), Each("outcomes", "/data/checks", "outcome"), At("unsupported", "/data/unsupported_claims"), At("repairs", "/data/repairs")]),
-    ("risk.classified", &[At("level", "/data/level"), At("factors", "/data/factors"), At("classifier", "/data/classifier_version")]),
+    (
+        "validation.completed",
+        &[
+            Count("checks", "/data/checks"),
+            Each("names", "/data/checks", "name"),
+            Each("outcomes", "/data/checks", "outcome"),
+            At("unsupported", "/data/unsupported_claims"),
+            At("repairs", "/data/repairs"),
+        ],
+    ),
+    (
+        "risk.classified",
+        &[
+            At("level", "/data/level"),
+            At("factors", "/data/factors"),
+            At("classifier", "/data/classifier_version"),
+        ],
+    ),
     (
         "approval.required",
-        &[At("required", "/data/required"), At("policy", "/data/policy_id"), At("revision", "/data/policy_revision"), At("roles", "/data/roles"), At("quorum", "/data/quorum"), At("expires", "/data/expires"), At("separation", "/data/separation_of_duties")],
+        &[
+            At("required", "/data/required"),
+            At("policy", "/data/policy_id"),
+            At("revision", "/data/policy_revision"),
+            At("roles", "/data/roles"),
+            At("quorum", "/data/quorum"),
+            At("expires", "/data/expires"),
+            At("separation", "/data/separation_of_duties"),
+        ],
     ),
-    ("approval.decided", &[Who, At("decision", "/data/decision"), At("meaning", "/data/meaning"), At("reason", "/data/reason"), At("digest", "/data/draft_digest")]),
-    ("output.finalized", &[Who, At("digest", "/data/digest"), Each("changes", "/data/changes", "what"), At("caveats", "/data/caveats")]),
-    ("action.performed", &[Who, At("action", "/data/action"), At("status", "/data/status"), At("effects", "/data/side_effects"), At("error", "/data/error")]),
-    ("run.concluded", &[At("run", "/run_id"), At("status", "/data/status"), At("reason", "/data/stop_reason")]),
-    ("outcome.recorded", &[Who, At("kind", "/data/kind"), At("detail", "/data/detail")]),
+    (
+        "approval.decided",
+        &[
+            Who,
+            At("decision", "/data/decision"),
+            At("meaning", "/data/meaning"),
+            At("reason", "/data/reason"),
+            At("digest", "/data/draft_digest"),
+        ],
+    ),
+    (
+        "output.finalized",
+        &[
+            Who,
+            At("digest", "/data/digest"),
+            Each("changes", "/data/changes", "what"),
+            At("caveats", "/data/caveats"),
+        ],
+    ),
+    (
+        "action.performed",
+        &[
+            Who,
+            At("action", "/data/action"),
+            At("status", "/data/status"),
+            At("effects", "/data/side_effects"),
+            At("error", "/data/error"),
+        ],
+    ),
+    (
+        "run.concluded",
+        &[
+            At("run", "/run_id"),
+            At("status", "/data/status"),
+            At("reason", "/data/stop_reason"),
+        ],
+    ),
+    (
+        "outcome.recorded",
+        &[Who, At("kind", "/data/kind"), At("detail", "/data/detail")],
+    ),
     (
         "ai.audit",
-        &[Who, At("action", "/data/action"), At("status", "/data/answer_status"), At("models", "/data/model_versions"), At("selected", "/data/selected_source_ids"), At("cited", "/data/cited_source_ids")],
+        &[
+            Who,
+            At("action", "/data/action"),
+            At("status", "/data/answer_status"),
+            At("models", "/data/model_versions"),
+            At("selected", "/data/selected_source_ids"),
+            At("cited", "/data/cited_source_ids"),
+        ],
     ),
     ("ledger.created", &[]),
     ("trace.sealed", &[]),
@@ -86,7 +229,13 @@ pub(super) const TYPES: [(&str, &[Part]); 36] = [
 
 /// Tells all entries.
 pub(super) fn timeline(views: &[View<'_>]) -> Vec<TimelineItem> {
-    views.iter().map(|view| TimelineItem { seq: view.seq(), sentence: tell(*view) }).collect()
+    views
+        .iter()
+        .map(|view| TimelineItem {
+            seq: view.seq(),
+            sentence: tell(*view),
+        })
+        .collect()
 }
 
 fn tell(view: View<'_>) -> super::Sentence {

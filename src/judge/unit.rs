@@ -62,7 +62,14 @@ const SHARED: [&str; 7] = [
 
 /// Types of which an entry with another run id belongs to that other run, even in the same case.
 fn of_its_run(kind: &str) -> bool {
-    !matches!(kind, "approval.required" | "approval.decided" | "output.finalized" | "action.performed" | "outcome.recorded")
+    !matches!(
+        kind,
+        "approval.required"
+            | "approval.decided"
+            | "output.finalized"
+            | "action.performed"
+            | "outcome.recorded"
+    )
 }
 
 /// Types that only the service itself writes.
@@ -89,7 +96,10 @@ pub(super) fn is_service(kind: &str) -> bool {
 impl<'a> Unit<'a> {
     /// Its entries of a type, in ledger order.
     pub(super) fn of(&self, kind: &'static str) -> impl DoubleEndedIterator<Item = View<'a>> {
-        self.members.iter().copied().filter(move |view| view.is(kind))
+        self.members
+            .iter()
+            .copied()
+            .filter(move |view| view.is(kind))
     }
 
     /// Whether an entry of this type may belong to it, but what would tell is not shown.
@@ -109,14 +119,21 @@ impl<'a> Unit<'a> {
 
     /// The entry that a statement about the whole rests on.
     pub(super) fn anchor(&self) -> Vec<View<'a>> {
-        self.draft().or_else(|| self.members.first().copied()).into_iter().collect()
+        self.draft()
+            .or_else(|| self.members.first().copied())
+            .into_iter()
+            .collect()
     }
 
     /// The entry that records a proper end without a recommendation, when nothing was done after all.
     pub(super) fn proper_end(&self) -> Option<View<'a>> {
         let end = self.of("run.concluded").next_back()?;
-        let proper = end.text("/data/status").is_some_and(|status| PROPER.contains(&status));
-        let acted = self.of("action.performed").any(|view| view.text("/data/status") != Some("cancelled"));
+        let proper = end
+            .text("/data/status")
+            .is_some_and(|status| PROPER.contains(&status));
+        let acted = self
+            .of("action.performed")
+            .any(|view| view.text("/data/status") != Some("cancelled"));
         (proper && (self.kind == UnitKind::Run || !acted)).then_some(end)
     }
 }
@@ -127,7 +144,11 @@ pub(super) fn units<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
     let mut loose = Vec::new();
     let count = units.len();
     let cores: Vec<Core<'a>> = units.iter().map(|unit| Core::new(unit, views)).collect();
-    for view in views.iter().copied().filter(|view| !is_service(view.kind())) {
+    for view in views
+        .iter()
+        .copied()
+        .filter(|view| !is_service(view.kind()))
+    {
         let place = place(view, &units, &cores);
         for (unit, belongs) in units.iter_mut().zip(&place.belongs) {
             match belongs {
@@ -136,7 +157,7 @@ pub(super) fn units<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
                 Belongs::No => {}
             }
         }
-        if place.loose {
+        if place.loose && count > 1 {
             loose.push(view);
         }
     }
@@ -144,23 +165,45 @@ pub(super) fn units<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
         units.push(all_of(UnitKind::Audit, views));
     }
     runs(views, &mut units);
-    if loose.iter().any(|view| view.is("action.performed") || view.is("output.finalized")) {
-        units.push(Unit { kind: UnitKind::Loose, id: None, drafts: Vec::new(), members: loose, unclear: Vec::new() });
+    if loose
+        .iter()
+        .any(|view| view.is("action.performed") || view.is("output.finalized"))
+    {
+        units.push(Unit {
+            kind: UnitKind::Loose,
+            id: None,
+            drafts: Vec::new(),
+            members: loose,
+            unclear: Vec::new(),
+        });
     }
     units
 }
 
 /// Those of the units that the question is about. All, when it is about the case or cannot be told.
-pub(super) fn in_focus<'a>(units: Vec<Unit<'a>>, subject: &Subject, views: &[View<'a>]) -> Vec<Unit<'a>> {
+pub(super) fn in_focus<'a>(
+    units: Vec<Unit<'a>>,
+    subject: &Subject,
+    views: &[View<'a>],
+) -> Vec<Unit<'a>> {
     let fits = |unit: &Unit<'a>| match subject {
         Subject::Case(_) => true,
         Subject::Trace(trace) => {
-            let mut ours = if unit.drafts.is_empty() { unit.members.iter() } else { unit.drafts.iter() };
+            let mut ours = if unit.drafts.is_empty() {
+                unit.members.iter()
+            } else {
+                unit.drafts.iter()
+            };
             ours.any(|view| view.entry.leaf.trace.is_some_and(|t| t.to_hex() == *trace))
         }
         Subject::Recommendation(at) => match named_by(at, views) {
             Some(id) => unit.id == Some(id),
-            None => unit.members.iter().any(|view| view.entry.digests.iter().any(|d| d.to_b64url() == at.digest)),
+            None => unit.members.iter().any(|view| {
+                view.entry
+                    .digests
+                    .iter()
+                    .any(|d| d.to_b64url() == at.digest)
+            }),
         },
     };
     let chosen: Vec<Unit<'a>> = units.iter().filter(|unit| fits(unit)).cloned().collect();
@@ -170,21 +213,46 @@ pub(super) fn in_focus<'a>(units: Vec<Unit<'a>>, subject: &Subject, views: &[Vie
 /// The recommendation id that a disclosure holds, when it is shown.
 fn named_by<'a>(at: &DatumRef, views: &[View<'a>]) -> Option<&'a str> {
     views.iter().find_map(|view| {
-        let member = view.entry.opened.members.values().find(|member| member.digest.to_b64url() == at.digest)?;
+        let member = view
+            .entry
+            .opened
+            .members
+            .values()
+            .find(|member| member.digest.to_b64url() == at.digest)?;
         crate::json::pointer::get(&member.value, &at.at)?.as_str()
     })
 }
 
 fn all_of<'a>(kind: UnitKind, views: &[View<'a>]) -> Unit<'a> {
-    let members = views.iter().copied().filter(|view| !is_service(view.kind())).collect();
-    Unit { kind, id: None, drafts: Vec::new(), members, unclear: Vec::new() }
+    let members = views
+        .iter()
+        .copied()
+        .filter(|view| !is_service(view.kind()))
+        .collect();
+    Unit {
+        kind,
+        id: None,
+        drafts: Vec::new(),
+        members,
+        unclear: Vec::new(),
+    }
 }
 
 /// The recommendations of the record: those that were drafted, and those that some entry speaks of.
 fn recommendations<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
     let mut units: Vec<Unit<'a>> = Vec::new();
-    let new = |id, drafts| Unit { kind: UnitKind::Recommendation, id, drafts, members: Vec::new(), unclear: Vec::new() };
-    for draft in views.iter().copied().filter(|view| view.is("recommendation.drafted")) {
+    let new = |id, drafts| Unit {
+        kind: UnitKind::Recommendation,
+        id,
+        drafts,
+        members: Vec::new(),
+        unclear: Vec::new(),
+    };
+    for draft in views
+        .iter()
+        .copied()
+        .filter(|view| view.is("recommendation.drafted"))
+    {
         let id = draft.text("/recommendation_id");
         match units.iter_mut().find(|unit| id.is_some() && unit.id == id) {
             Some(unit) => unit.drafts.push(draft),
@@ -193,10 +261,18 @@ fn recommendations<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
     }
     // An approval or an action that names a recommendation shows that there was one, even if its draft was never
     // posted. While the id of some draft is not shown, it may be that one.
-    if units.iter().any(|unit| unit.drafts.iter().any(|draft| draft.known("/recommendation_id").is_hidden())) {
+    if units.iter().any(|unit| {
+        unit.drafts
+            .iter()
+            .any(|draft| draft.known("/recommendation_id").is_hidden())
+    }) {
         return units;
     }
-    for view in views.iter().copied().filter(|view| TIED.contains(&view.kind()) && !view.is("outcome.recorded")) {
+    for view in views
+        .iter()
+        .copied()
+        .filter(|view| TIED.contains(&view.kind()) && !view.is("outcome.recorded"))
+    {
         if let Some(id) = view.text("/recommendation_id")
             && units.iter().all(|unit| unit.id != Some(id))
         {
@@ -209,9 +285,17 @@ fn recommendations<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
 /// Runs that ended properly and belong to no recommendation.
 fn runs<'a>(views: &[View<'a>], units: &mut Vec<Unit<'a>>) {
     let alone = units.is_empty();
-    for end in views.iter().copied().filter(|view| view.is("run.concluded")) {
-        let proper = end.text("/data/status").is_some_and(|status| PROPER.contains(&status));
-        let taken = units.iter().any(|unit| unit.members.iter().any(|member| member.seq() == end.seq()));
+    for end in views
+        .iter()
+        .copied()
+        .filter(|view| view.is("run.concluded"))
+    {
+        let proper = end
+            .text("/data/status")
+            .is_some_and(|status| PROPER.contains(&status));
+        let taken = units
+            .iter()
+            .any(|unit| unit.members.iter().any(|member| member.seq() == end.seq()));
         if !proper || taken {
             continue;
         }
@@ -220,9 +304,23 @@ fn runs<'a>(views: &[View<'a>], units: &mut Vec<Unit<'a>>) {
             (Some(run), Known::Is(other)) => run == other,
             _ => alone,
         };
-        let members = views.iter().copied().filter(|view| !is_service(view.kind()) && ours(view)).collect::<Vec<_>>();
-        let members = if members.iter().any(|view| view.seq() == end.seq()) { members } else { vec![end] };
-        units.push(Unit { kind: UnitKind::Run, id: None, drafts: Vec::new(), members, unclear: Vec::new() });
+        let members = views
+            .iter()
+            .copied()
+            .filter(|view| !is_service(view.kind()) && ours(view))
+            .collect::<Vec<_>>();
+        let members = if members.iter().any(|view| view.seq() == end.seq()) {
+            members
+        } else {
+            vec![end]
+        };
+        units.push(Unit {
+            kind: UnitKind::Run,
+            id: None,
+            drafts: Vec::new(),
+            members,
+            unclear: Vec::new(),
+        });
     }
 }
 
@@ -261,49 +359,99 @@ impl<'a> Core<'a> {
             runs: texts("/run_id"),
             requests: texts("/request_id"),
             approvals: texts("/approval_id"),
-            digests: unit.drafts.iter().filter_map(|d| d.content_digest("/data/draft", "/data/draft_digest").is()).collect(),
-            traces: unit.drafts.iter().filter_map(|d| d.entry.leaf.trace.map(|t| t.to_hex())).collect(),
+            digests: unit
+                .drafts
+                .iter()
+                .filter_map(|d| d.content_digest("/data/draft", "/data/draft_digest").is())
+                .collect(),
+            traces: unit
+                .drafts
+                .iter()
+                .filter_map(|d| d.entry.leaf.trace.map(|t| t.to_hex()))
+                .collect(),
             identities: named.iter().filter_map(|view| view.identity()).collect(),
-            causes: named.iter().flat_map(|view| view.causes()).map(|(cause, _)| cause).collect(),
+            causes: named
+                .iter()
+                .flat_map(|view| view.causes())
+                .map(|(cause, _)| cause)
+                .collect(),
         }
     }
 
     fn joins(&self, view: View<'a>) -> bool {
-        let among = |set: &BTreeSet<&str>, pointer| view.text(pointer).is_some_and(|text| set.contains(text));
+        let among = |set: &BTreeSet<&str>, pointer| {
+            view.text(pointer).is_some_and(|text| set.contains(text))
+        };
         among(&self.approvals, "/approval_id")
-            || view.text("/data/draft_digest").is_some_and(|digest| self.digests.contains(digest))
-            || view.identity().is_some_and(|identity| self.causes.contains(&identity))
-            || view.causes().iter().any(|(cause, _)| self.identities.contains(cause))
+            || view
+                .text("/data/draft_digest")
+                .is_some_and(|digest| self.digests.contains(digest))
+            || view
+                .identity()
+                .is_some_and(|identity| self.causes.contains(&identity))
+            || view
+                .causes()
+                .iter()
+                .any(|(cause, _)| self.identities.contains(cause))
             || among(&self.runs, "/run_id")
             || among(&self.requests, "/request_id")
-            || view.entry.leaf.trace.is_some_and(|trace| self.traces.contains(&trace.to_hex()))
+            || view
+                .entry
+                .leaf
+                .trace
+                .is_some_and(|trace| self.traces.contains(&trace.to_hex()))
     }
 
     /// Whether the entry says that it is of another run.
     fn contradicts(&self, view: View<'a>) -> bool {
-        let other = view.text("/run_id").is_some_and(|run| !self.runs.is_empty() && !self.runs.contains(run));
+        let other = view
+            .text("/run_id")
+            .is_some_and(|run| !self.runs.is_empty() && !self.runs.contains(run));
         other && of_its_run(view.kind())
     }
 }
 
 fn place<'a>(view: View<'a>, units: &[Unit<'a>], cores: &[Core<'a>]) -> Place {
-    let all = |belongs| Place { belongs: vec![belongs; units.len()], loose: false };
+    let all = |belongs| Place {
+        belongs: vec![belongs; units.len()],
+        loose: false,
+    };
     let drafted = |unit: &Unit<'a>| unit.drafts.iter().any(|draft| draft.seq() == view.seq());
     if view.is("recommendation.drafted") {
-        let belongs = units.iter().map(|unit| if drafted(unit) { Belongs::Yes } else { Belongs::No });
-        return Place { belongs: belongs.collect(), loose: false };
+        let belongs = units.iter().map(|unit| {
+            if drafted(unit) {
+                Belongs::Yes
+            } else {
+                Belongs::No
+            }
+        });
+        return Place {
+            belongs: belongs.collect(),
+            loose: false,
+        };
     }
     let named = view.known("/recommendation_id");
     if let Known::Is(id) = named {
         let belongs = units.iter().map(|unit| match unit.id {
             Some(ours) if ours == id => Belongs::Yes,
             Some(_) => Belongs::No,
-            None if unit.drafts.iter().any(|draft| draft.known("/recommendation_id").is_hidden()) => {
-                if units.len() == 1 { Belongs::Yes } else { Belongs::Perhaps }
+            None if unit
+                .drafts
+                .iter()
+                .any(|draft| draft.known("/recommendation_id").is_hidden()) =>
+            {
+                if units.len() == 1 {
+                    Belongs::Yes
+                } else {
+                    Belongs::Perhaps
+                }
             }
             None => Belongs::No,
         });
-        return Place { belongs: belongs.collect(), loose: false };
+        return Place {
+            belongs: belongs.collect(),
+            loose: false,
+        };
     }
     let joined: Vec<bool> = cores.iter().map(|core| core.joins(view)).collect();
     if let [core] = cores {
@@ -313,15 +461,32 @@ fn place<'a>(view: View<'a>, units: &[Unit<'a>], cores: &[Core<'a>]) -> Place {
     let shared = SHARED.contains(&view.kind());
     let joins = joined.iter().filter(|joined| **joined).count();
     if joins == 1 || (shared && joins > 0) {
-        let belongs = joined.iter().map(|joined| if *joined { Belongs::Yes } else { Belongs::No });
-        return Place { belongs: belongs.collect(), loose: false };
+        let belongs = joined
+            .iter()
+            .map(|joined| if *joined { Belongs::Yes } else { Belongs::No });
+        return Place {
+            belongs: belongs.collect(),
+            loose: false,
+        };
     }
     if named.is_hidden() {
         return all(Belongs::Perhaps);
     }
     if shared {
-        let belongs = cores.iter().map(|core| if core.contradicts(view) { Belongs::No } else { Belongs::Yes });
-        return Place { belongs: belongs.collect(), loose: false };
+        let belongs = cores.iter().map(|core| {
+            if core.contradicts(view) {
+                Belongs::No
+            } else {
+                Belongs::Yes
+            }
+        });
+        return Place {
+            belongs: belongs.collect(),
+            loose: false,
+        };
     }
-    Place { belongs: vec![Belongs::No; units.len()], loose: TIED.contains(&view.kind()) }
+    Place {
+        belongs: vec![Belongs::No; units.len()],
+        loose: TIED.contains(&view.kind()),
+    }
 }

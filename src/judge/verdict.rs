@@ -17,22 +17,42 @@ pub fn judge(subject: &Subject, entries: &[Entry], profile: &Profile) -> Judgeme
     let everything = units(&views);
     let several = everything.len();
     let focus = in_focus(everything, subject, &views);
-    let judged: Vec<Told<'_, '_>> = focus.iter().map(|unit| judge_one(unit, &views, profile)).collect();
+    let judged: Vec<Told<'_, '_>> = focus
+        .iter()
+        .map(|unit| judge_one(unit, &views, profile))
+        .collect();
 
-    let strictest = judged.iter().max_by_key(|told| told.level).and_then(|told| told.rule);
+    let strictest = judged
+        .iter()
+        .max_by_key(|told| told.level)
+        .and_then(|told| told.rule);
     let rule = strictest.or_else(|| profile.rule_for(feature(&views).is(), RiskLevel::Critical));
     let part = focus.len() < several;
-    let in_part = |view: &View<'_>| !part || focus.iter().any(|unit| unit.members.iter().any(|m| m.seq() == view.seq()));
+    let in_part = |view: &View<'_>| {
+        !part
+            || focus
+                .iter()
+                .any(|unit| unit.members.iter().any(|m| m.seq() == view.seq()))
+    };
     let shown: Vec<View<'_>> = views.iter().copied().filter(in_part).collect();
-    let times = rule.and_then(|index| profile.rules.get(index)).map(|rule| time(&shown, &joins, rule)).unwrap_or_default();
+    let times = rule
+        .and_then(|index| profile.rules.get(index))
+        .map(|rule| time(&shown, &joins, rule))
+        .unwrap_or_default();
     let hidden = Hidden::new(&views);
 
-    let mut findings: Vec<Finding> = judged.iter().flat_map(|told| told.outcome.findings.iter().cloned()).collect();
+    let mut findings: Vec<Finding> = judged
+        .iter()
+        .flat_map(|told| told.outcome.findings.iter().cloned())
+        .collect();
     findings.extend(times.findings);
     findings.extend(content(&hidden));
     arrange(&mut findings);
 
-    let undecided: BTreeSet<&'static str> = judged.iter().flat_map(|told| told.outcome.undecided.iter().copied()).collect();
+    let undecided: BTreeSet<&'static str> = judged
+        .iter()
+        .flat_map(|told| told.outcome.undecided.iter().copied())
+        .collect();
     let verdict = |family: fn(Family) -> bool| {
         let of = |code: &str| code_info(code).is_some_and(|info| family(info.family));
         if judged.is_empty() {
@@ -47,7 +67,9 @@ pub fn judge(subject: &Subject, entries: &[Entry], profile: &Profile) -> Judgeme
     };
     Judgement {
         elements: verdict(|family| family == Family::Elements),
-        controls: verdict(|family| matches!(family, Family::Controls | Family::Evidence | Family::Time)),
+        controls: verdict(|family| {
+            matches!(family, Family::Controls | Family::Evidence | Family::Time)
+        }),
         answer: answer::answer(&views, &judged, &findings, &hidden),
         timeline: timeline::timeline(&views),
         findings,
@@ -84,39 +106,85 @@ fn judge_one<'a, 'u>(unit: &'u Unit<'a>, all: &[View<'a>], profile: &Profile) ->
     let rules: BTreeSet<usize> = match feature(&unit.members) {
         Known::Hidden => {
             let fits = |rule: &Rule| rule.risks.iter().any(|risk| levels.contains(risk));
-            profile.rules.iter().enumerate().filter(|(_, rule)| fits(rule)).map(|(index, _)| index).collect()
+            profile
+                .rules
+                .iter()
+                .enumerate()
+                .filter(|(_, rule)| fits(rule))
+                .map(|(index, _)| index)
+                .collect()
         }
-        feature => levels.iter().filter_map(|level| profile.rule_for(feature.is(), *level)).collect(),
+        feature => levels
+            .iter()
+            .filter_map(|level| profile.rule_for(feature.is(), *level))
+            .collect(),
     };
-    let rule = profile.rule_for(feature(&unit.members).is(), level).or_else(|| rules.last().copied());
-    let outcomes = rules.iter().filter_map(|index| profile.rules.get(*index)).map(|rule| judge_unit(unit, all, rule));
+    let rule = profile
+        .rule_for(feature(&unit.members).is(), level)
+        .or_else(|| rules.last().copied());
+    let outcomes = rules
+        .iter()
+        .filter_map(|index| profile.rules.get(*index))
+        .map(|rule| judge_unit(unit, all, rule));
     let outcome = outcomes.reduce(common).unwrap_or_default();
-    let approval_needed = rule.and_then(|index| profile.rules.get(index)).is_some_and(|rule| rule.approval_required)
-        || unit.of("approval.required").any(|view| !matches!(view.see("/data/required"), See::Shown(ref d) if d.value == false));
-    Told { unit, outcome, rule, level, risk, approval_needed }
+    let approval_needed = rule
+        .and_then(|index| profile.rules.get(index))
+        .is_some_and(|rule| rule.approval_required)
+        || unit.of("approval.required").any(
+            |view| !matches!(view.see("/data/required"), See::Shown(ref d) if d.value == false),
+        );
+    Told {
+        unit,
+        outcome,
+        rule,
+        level,
+        risk,
+        approval_needed,
+    }
 }
 
 /// What two judgings have in common; the rest is undecided.
 fn common(a: Outcome, b: Outcome) -> Outcome {
     let mut undecided: BTreeSet<&'static str> = a.undecided.union(&b.undecided).copied().collect();
-    let (both, one): (Vec<Finding>, Vec<Finding>) = a.findings.iter().cloned().partition(|finding| b.findings.contains(finding));
-    let only_b = b.findings.iter().filter(|finding| !a.findings.contains(finding));
-    undecided.extend(one.iter().chain(only_b).filter_map(|finding| code_info(&finding.code)).map(|info| info.code));
-    Outcome { findings: both, undecided }
+    let (both, one): (Vec<Finding>, Vec<Finding>) = a
+        .findings
+        .iter()
+        .cloned()
+        .partition(|finding| b.findings.contains(finding));
+    let only_b = b
+        .findings
+        .iter()
+        .filter(|finding| !a.findings.contains(finding));
+    undecided.extend(
+        one.iter()
+            .chain(only_b)
+            .filter_map(|finding| code_info(&finding.code))
+            .map(|info| info.code),
+    );
+    Outcome {
+        findings: both,
+        undecided,
+    }
 }
 
 /// The level of risk that was recorded last before anything was done. A level that was recorded only afterwards did
 /// not guide anybody.
 fn risk(unit: &Unit<'_>) -> Known<RiskLevel> {
-    let acted = unit.of("action.performed").find(|view| view.text("/data/status") != Some("cancelled"));
+    let acted = unit
+        .of("action.performed")
+        .find(|view| view.text("/data/status") != Some("cancelled"));
     let acted = acted.map_or(u64::MAX, View::seq);
     let level = |view: View<'_>| match view.known("/data/level") {
-        Known::Is(text) => serde_json::from_value(serde_json::Value::String(text.to_owned())).map_or(Known::Absent, Known::Is),
+        Known::Is(text) => serde_json::from_value(serde_json::Value::String(text.to_owned()))
+            .map_or(Known::Absent, Known::Is),
         Known::Absent => Known::Absent,
         Known::Hidden => Known::Hidden,
     };
-    let levels = unit.of("risk.classified").filter(|view| view.seq() < acted).map(level);
-    match levels.filter(|level| !level.is_absent()).last() {
+    let mut levels = unit
+        .of("risk.classified")
+        .filter(|view| view.seq() < acted)
+        .map(level);
+    match levels.rfind(|level| !level.is_absent()) {
         Some(level) => level,
         None if unit.may_have("risk.classified") => Known::Hidden,
         None => Known::Absent,
@@ -126,11 +194,17 @@ fn risk(unit: &Unit<'_>) -> Known<RiskLevel> {
 /// The feature that the draft names, else any entry.
 fn feature<'a>(views: &[View<'a>]) -> Known<&'a str> {
     let of = |view: &View<'a>| view.known("/feature");
-    let draft = views.iter().rfind(|view| view.is("recommendation.drafted")).map(of);
+    let draft = views
+        .iter()
+        .rfind(|view| view.is("recommendation.drafted"))
+        .map(of);
     if let Some(Known::Is(feature)) = draft {
         return Known::Is(feature);
     }
-    let mut all = views.iter().filter(|view| !super::unit::is_service(view.kind())).map(of);
+    let mut all = views
+        .iter()
+        .filter(|view| !super::unit::is_service(view.kind()))
+        .map(of);
     match all.clone().find_map(Known::is) {
         Some(feature) => Known::Is(feature),
         None if all.any(|feature| feature.is_hidden()) => Known::Hidden,
@@ -140,9 +214,19 @@ fn feature<'a>(views: &[View<'a>]) -> Known<&'a str> {
 
 /// Gravest first, then in ledger order, then by code.
 fn arrange(findings: &mut Vec<Finding>) {
-    let first = |finding: &Finding| finding.sentence.entries.first().copied().unwrap_or(u64::MAX);
+    let first = |finding: &Finding| {
+        finding
+            .sentence
+            .entries
+            .first()
+            .copied()
+            .unwrap_or(u64::MAX)
+    };
     findings.sort_by(|a, b| {
-        b.severity.cmp(&a.severity).then_with(|| first(a).cmp(&first(b))).then_with(|| a.code.cmp(&b.code))
+        b.severity
+            .cmp(&a.severity)
+            .then_with(|| first(a).cmp(&first(b)))
+            .then_with(|| a.code.cmp(&b.code))
     });
     findings.dedup();
 }

@@ -86,17 +86,28 @@ impl<'a> View<'a> {
         loop {
             let (head, tail) = pointer.split_at(end);
             if self.entry.opened.members.contains_key(head) {
-                return self.entry.opened.get(pointer).map_or(See::Absent, See::Shown);
+                return self
+                    .entry
+                    .opened
+                    .get(pointer)
+                    .map_or(See::Absent, See::Shown);
             }
             if let Some(digest) = self.withheld_at(head) {
-                return See::Hidden(DatumRef { digest: digest.to_b64url(), at: tail.to_owned() });
+                return See::Hidden(DatumRef {
+                    digest: digest.to_b64url(),
+                    at: tail.to_owned(),
+                });
             }
             match head.rfind('/').filter(|at| *at > 0) {
                 Some(at) => end = at,
                 None => break,
             }
         }
-        if self.hides_unknown() { See::Unclear } else { See::Absent }
+        if self.hides_unknown() {
+            See::Unclear
+        } else {
+            See::Absent
+        }
     }
 
     /// The text at an event pointer.
@@ -128,7 +139,9 @@ impl<'a> View<'a> {
     /// The elements of the array at an event pointer.
     pub(super) fn items(self, pointer: &str) -> Known<Vec<Item<'a>>> {
         match self.see(pointer) {
-            See::Shown(datum) if datum.value.is_array() => Known::Is(self.entry.opened.items_of(&datum)),
+            See::Shown(datum) if datum.value.is_array() => {
+                Known::Is(self.entry.opened.items_of(&datum))
+            }
             See::Shown(_) | See::Absent => Known::Absent,
             See::Hidden(_) | See::Unclear => Known::Hidden,
         }
@@ -136,13 +149,22 @@ impl<'a> View<'a> {
 
     /// The elements of an array within a value of this entry.
     pub(super) fn items_of(self, value: &Datum<'a>, name: &str) -> Vec<Item<'a>> {
-        value.get(name).map_or_else(Vec::new, |array| self.entry.opened.items_of(&array))
+        value
+            .get(name)
+            .map_or_else(Vec::new, |array| self.entry.opened.items_of(&array))
     }
 
     /// Whether something is recorded there, shown or not.
     pub(super) fn has(self, pointer: &str) -> Known<()> {
         match self.see(pointer) {
-            See::Shown(datum) if datum.value.as_str().is_some_and(|text| text.trim().is_empty()) => Known::Absent,
+            See::Shown(datum)
+                if datum
+                    .value
+                    .as_str()
+                    .is_some_and(|text| text.trim().is_empty()) =>
+            {
+                Known::Absent
+            }
             See::Shown(_) | See::Hidden(_) => Known::Is(()),
             See::Unclear => Known::Hidden,
             See::Absent => Known::Absent,
@@ -170,7 +192,10 @@ impl<'a> View<'a> {
 
     /// A member of the leaf as an argument.
     pub(super) fn member(self, member: &str) -> Arg {
-        Arg::Member { seq: self.seq(), member: member.to_owned() }
+        Arg::Member {
+            seq: self.seq(),
+            member: member.to_owned(),
+        }
     }
 
     /// (source, id), when both are shown.
@@ -182,7 +207,10 @@ impl<'a> View<'a> {
     pub(super) fn causes(self) -> Vec<((&'a str, &'a str), DatumRef)> {
         let items = self.items("/causes").is().unwrap_or_default();
         let causes = items.into_iter().filter_map(|item| match item {
-            Item::Shown(cause) => Some(((cause.text("source")?, cause.text("id")?), reference(&cause))),
+            Item::Shown(cause) => Some((
+                (cause.text("source")?, cause.text("id")?),
+                reference(&cause),
+            )),
             Item::Hidden(_) => None,
         });
         causes.collect()
@@ -201,7 +229,10 @@ impl<'a> View<'a> {
     /// Whether something is not shown whose place is not known.
     fn hides_unknown(self) -> bool {
         self.entry.opened.hidden.iter().any(|digest| {
-            !matches!(self.entry.absences.get(digest), Some(Absence::Withheld { pointer: Some(_) }))
+            !matches!(
+                self.entry.absences.get(digest),
+                Some(Absence::Withheld { pointer: Some(_) })
+            )
         })
     }
 
@@ -219,14 +250,20 @@ pub(super) fn digest_of(text: &str) -> String {
 
 /// Where a value stands.
 pub(super) fn reference(datum: &Datum<'_>) -> DatumRef {
-    DatumRef { digest: datum.digest.to_b64url(), at: datum.at.clone() }
+    DatumRef {
+        digest: datum.digest.to_b64url(),
+        at: datum.at.clone(),
+    }
 }
 
 /// An element as an argument.
 pub(super) fn item_arg(item: &Item<'_>) -> Arg {
     Arg::Datum(match item {
         Item::Shown(datum) => reference(datum),
-        Item::Hidden(digest) => DatumRef { digest: digest.to_b64url(), at: String::new() },
+        Item::Hidden(digest) => DatumRef {
+            digest: digest.to_b64url(),
+            at: String::new(),
+        },
     })
 }
 
@@ -237,12 +274,18 @@ pub(super) fn member_arg(datum: &Datum<'_>, name: &str) -> Option<Arg> {
 
 /// A word of the catalogue.
 pub(super) fn term(term: &str) -> Arg {
-    Arg::Term { term: term.to_owned() }
+    Arg::Term {
+        term: term.to_owned(),
+    }
 }
 
 /// Starts a sentence.
 pub(super) fn say(template: &str) -> Say {
-    Say(Sentence { template: template.to_owned(), args: BTreeMap::new(), entries: Vec::new() })
+    Say(Sentence {
+        template: template.to_owned(),
+        args: BTreeMap::new(),
+        entries: Vec::new(),
+    })
 }
 
 /// A sentence in the making.
@@ -283,7 +326,12 @@ impl Say {
     }
 
     pub(super) fn number(self, name: &str, count: usize) -> Self {
-        self.arg(name, Arg::Count { count: count as u64 })
+        self.arg(
+            name,
+            Arg::Count {
+                count: count as u64,
+            },
+        )
     }
 
     /// The number that chooses between singular and plural.

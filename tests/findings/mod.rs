@@ -1,6 +1,7 @@
 //! The corpus of findings: for each code, two records that differ in one recorded fact. `README.md` documents it.
 //!
 //! Knows only `serde_json`, so that whoever judges records, directly or over HTTP, can use the same files.
+#![expect(clippy::expect_used, reason = "a broken corpus must stop the tests")]
 
 use std::fs;
 use std::path::Path;
@@ -15,6 +16,8 @@ pub struct Fixture {
     pub code: String,
     /// What the difference is, in one sentence.
     pub why: String,
+    /// What to ask about: `case`, or `trace` where the record belongs to no case.
+    pub ask: String,
     /// The record with the defect.
     pub with: Vec<Value>,
     /// The record without.
@@ -28,7 +31,10 @@ pub struct Fixture {
 /// # Panics
 /// When a file cannot be read or a patch does not fit: the corpus is then broken.
 pub fn load_all(dir: &Path) -> Vec<Fixture> {
-    let mut paths: Vec<_> = fs::read_dir(dir).expect("the corpus can be read").map(|e| e.expect("entry").path()).collect();
+    let mut paths: Vec<_> = fs::read_dir(dir)
+        .expect("the corpus can be read")
+        .map(|e| e.expect("entry").path())
+        .collect();
     paths.retain(|path| path.extension().is_some_and(|ext| ext == "json"));
     paths.sort();
     paths.iter().map(|path| load(dir, path)).collect()
@@ -41,7 +47,10 @@ pub fn load_all(dir: &Path) -> Vec<Fixture> {
 pub fn load_base(dir: &Path, name: &str) -> Vec<Value> {
     let mut events = read(&dir.join("base").join(format!("{name}.json")));
     fill_times(&mut events);
-    events.as_array().expect("a base is a list of events").clone()
+    events
+        .as_array()
+        .expect("a base is a list of events")
+        .clone()
 }
 
 /// The same record under other identities, so that several can be posted to one ledger: `suffix` is appended to the
@@ -58,7 +67,10 @@ pub fn renamed(events: &[Value], suffix: &str) -> Vec<Value> {
         append(event.get_mut("case_id"));
         for list in ["/causes", "/data/corrects"] {
             let causes = event.pointer_mut(list).and_then(Value::as_array_mut);
-            causes.into_iter().flatten().for_each(|cause| append(cause.get_mut("id")));
+            causes
+                .into_iter()
+                .flatten()
+                .for_each(|cause| append(cause.get_mut("id")));
         }
         if event.pointer("/data/resource/kind") == Some(&Value::from("case")) {
             append(event.pointer_mut("/data/resource/id"));
@@ -73,14 +85,23 @@ pub fn renamed(events: &[Value], suffix: &str) -> Vec<Value> {
 /// # Panics
 /// When it does not fit.
 pub fn apply(events: &mut Value, op: &Value) {
-    let text = |name: &str| op[name].as_str().unwrap_or_else(|| panic!("{name} is missing in {op}")).to_owned();
+    let text = |name: &str| {
+        op[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("{name} is missing in {op}"))
+            .to_owned()
+    };
     let path = by_index(events, &text("path"));
     match op["op"].as_str() {
         Some("add") => insert(events, &path, op["value"].clone()),
         Some("remove") => {
             take(events, &path);
         }
-        Some("replace") => *events.pointer_mut(&path).unwrap_or_else(|| panic!("nothing at {path}")) = op["value"].clone(),
+        Some("replace") => {
+            *events
+                .pointer_mut(&path)
+                .unwrap_or_else(|| panic!("nothing at {path}")) = op["value"].clone()
+        }
         Some("move") => {
             let from = by_index(events, &text("from"));
             let value = take(events, &from);
@@ -88,7 +109,10 @@ pub fn apply(events: &mut Value, op: &Value) {
         }
         Some("copy") => {
             let from = by_index(events, &text("from"));
-            let value = events.pointer(&from).unwrap_or_else(|| panic!("nothing at {from}")).clone();
+            let value = events
+                .pointer(&from)
+                .unwrap_or_else(|| panic!("nothing at {from}"))
+                .clone();
             insert(events, &path, value);
         }
         Some("test") => assert_eq!(events.pointer(&path), Some(&op["value"]), "{path}"),
@@ -103,13 +127,20 @@ fn load(dir: &Path, path: &Path) -> Fixture {
     let mut without = read(&dir.join("base").join(format!("{base}.json")));
     ops("both").iter().for_each(|op| apply(&mut without, op));
     let mut with = without.clone();
-    ops("with").iter().chain(&ops("follows")).for_each(|op| apply(&mut with, op));
+    ops("with")
+        .iter()
+        .chain(&ops("follows"))
+        .for_each(|op| apply(&mut with, op));
     fill_times(&mut with);
     fill_times(&mut without);
     let list = |events: Value| events.as_array().expect("a list of events").clone();
     Fixture {
-        code: file["code"].as_str().expect("a fixture names its code").to_owned(),
+        code: file["code"]
+            .as_str()
+            .expect("a fixture names its code")
+            .to_owned(),
         why: file["why"].as_str().expect("a fixture says why").to_owned(),
+        ask: file["ask"].as_str().unwrap_or("case").to_owned(),
         with: list(with),
         without: list(without),
         differences: ops("with").len(),
@@ -122,15 +153,30 @@ fn read(path: &Path) -> Value {
 }
 
 fn by_index(events: &Value, path: &str) -> String {
-    let rest = path.strip_prefix('/').unwrap_or_else(|| panic!("{path} is not a pointer"));
-    let (first, tail) = rest.split_once('/').map_or((rest, String::new()), |(first, tail)| (first, format!("/{tail}")));
-    let place = events.as_array().and_then(|events| events.iter().position(|event| event["id"] == first));
-    format!("/{}{tail}", place.map_or_else(|| first.to_owned(), |place| place.to_string()))
+    let rest = path
+        .strip_prefix('/')
+        .unwrap_or_else(|| panic!("{path} is not a pointer"));
+    let (first, tail) = rest
+        .split_once('/')
+        .map_or((rest, String::new()), |(first, tail)| {
+            (first, format!("/{tail}"))
+        });
+    let place = events
+        .as_array()
+        .and_then(|events| events.iter().position(|event| event["id"] == first));
+    format!(
+        "/{}{tail}",
+        place.map_or_else(|| first.to_owned(), |place| place.to_string())
+    )
 }
 
 fn parent<'a>(events: &'a mut Value, path: &str) -> (&'a mut Value, String) {
-    let (parent, last) = path.rsplit_once('/').unwrap_or_else(|| panic!("{path} is not a pointer"));
-    let parent = events.pointer_mut(parent).unwrap_or_else(|| panic!("nothing at {parent}"));
+    let (parent, last) = path
+        .rsplit_once('/')
+        .unwrap_or_else(|| panic!("{path} is not a pointer"));
+    let parent = events
+        .pointer_mut(parent)
+        .unwrap_or_else(|| panic!("nothing at {parent}"));
     (parent, last.replace("~1", "/").replace("~0", "~"))
 }
 
@@ -148,7 +194,9 @@ fn insert(events: &mut Value, path: &str, value: Value) {
 fn take(events: &mut Value, path: &str) -> Value {
     match parent(events, path) {
         (Value::Array(items), last) => items.remove(last.parse().expect("an index")),
-        (Value::Object(members), last) => members.remove(&last).unwrap_or_else(|| panic!("nothing at {path}")),
+        (Value::Object(members), last) => members
+            .remove(&last)
+            .unwrap_or_else(|| panic!("nothing at {path}")),
         _ => panic!("nothing can be removed at {path}"),
     }
 }
@@ -159,9 +207,14 @@ fn fill_times(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(fill_times),
         Value::Object(members) => members.values_mut().for_each(fill_times),
         Value::String(text) => {
-            let offset = text.strip_prefix("{now").and_then(|rest| rest.strip_suffix("s}"));
+            let offset = text
+                .strip_prefix("{now")
+                .and_then(|rest| rest.strip_suffix("s}"));
             if let Some(offset) = offset.and_then(|offset| offset.parse::<i64>().ok()) {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+                let now = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .expect("after 1970")
+                    .as_secs();
                 *text = rfc3339(i64::try_from(now).expect("a time of our era") + offset);
             }
         }
@@ -181,5 +234,10 @@ fn rfc3339(seconds: i64) -> String {
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
     let year = yoe + era * 400 + i64::from(month <= 2);
     let day = doy - (153 * mp + 2) / 5 + 1;
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        rest / 3_600,
+        rest / 60 % 60,
+        rest % 60
+    )
 }

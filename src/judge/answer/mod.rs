@@ -3,9 +3,10 @@
 mod sections;
 mod summary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::findings::Hidden;
+use super::unit::UnitKind;
 use super::verdict::Told;
 use super::view::{View, say, term};
 use super::{AnswerPart, Finding, Section, Sentence};
@@ -14,24 +15,47 @@ use crate::judge::Arg;
 use crate::judge::view::Known;
 
 /// Tells the answer, summary first; a section without sentences is left out.
-pub(super) fn answer(views: &[View<'_>], judged: &[Told<'_, '_>], findings: &[Finding], hidden: &Hidden<'_>) -> Vec<AnswerPart> {
+pub(super) fn answer(
+    views: &[View<'_>],
+    judged: &[Told<'_, '_>],
+    findings: &[Finding],
+    hidden: &Hidden<'_>,
+) -> Vec<AnswerPart> {
     let mut parts = Parts::default();
     if views.is_empty() {
         return Vec::new();
     }
     if judged.is_empty() {
-        parts.add(Section::Summary, say("summary.no_ai").on(views.iter().copied()).done());
+        parts.add(
+            Section::Summary,
+            say("summary.no_ai").on(views.iter().copied()).done(),
+        );
         sections::outcomes(&mut parts, views);
     }
-    if judged.len() > 1 {
-        let anchors = judged.iter().flat_map(|told| told.unit.anchor());
-        parts.add(Section::Summary, say("summary.several").on(anchors).count(judged.len()).done());
+    let several: Vec<&Told<'_, '_>> = judged
+        .iter()
+        .filter(|told| told.unit.kind != UnitKind::Loose)
+        .collect();
+    if several.len() > 1 {
+        let anchors = several.iter().flat_map(|told| told.unit.anchor());
+        parts.add(
+            Section::Summary,
+            say("summary.several")
+                .on(anchors)
+                .count(several.len())
+                .done(),
+        );
     }
     for told in judged {
+        parts.head((judged.len() > 1).then(|| heading(told)));
         summary::summary(&mut parts, told);
         sections::sections(&mut parts, told);
     }
-    let findings: Vec<&Finding> = findings.iter().filter(|finding| !finding.code.starts_with("content.")).collect();
+    parts.head(None);
+    let findings: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| !finding.code.starts_with("content."))
+        .collect();
     if !judged.is_empty() {
         summary::defects(&mut parts, views, &findings, judged);
     }
@@ -41,19 +65,54 @@ pub(super) fn answer(views: &[View<'_>], judged: &[Told<'_, '_>], findings: &[Fi
 
 /// Sections in their order.
 #[derive(Debug, Default)]
-struct Parts(BTreeMap<Section, Vec<Sentence>>);
+struct Parts {
+    sections: BTreeMap<Section, Vec<Sentence>>,
+    /// What stands before the next sentence of a section: which of several recommendations it is about.
+    heading: Option<Sentence>,
+    headed: BTreeSet<Section>,
+}
 
 impl Parts {
     fn add(&mut self, section: Section, sentence: Sentence) {
-        let sentences = self.0.entry(section).or_default();
+        let sentences = self.sections.entry(section).or_default();
+        if let Some(heading) = &self.heading
+            && self.headed.insert(section)
+        {
+            sentences.push(heading.clone());
+        }
         // Entries that several recommendations share are told once.
         if !sentences.contains(&sentence) {
             sentences.push(sentence);
         }
     }
 
+    fn head(&mut self, heading: Option<Sentence>) {
+        self.heading = heading;
+        self.headed.clear();
+    }
+
     fn done(self) -> Vec<AnswerPart> {
-        self.0.into_iter().map(|(section, sentences)| AnswerPart { section, sentences }).collect()
+        self.sections
+            .into_iter()
+            .map(|(section, sentences)| AnswerPart { section, sentences })
+            .collect()
+    }
+}
+
+/// Which of several recommendations the next sentences are about.
+fn heading(told: &Told<'_, '_>) -> Sentence {
+    let unit = told.unit;
+    let named = unit.draft().or_else(|| unit.members.first().copied());
+    match (unit.kind, named) {
+        (UnitKind::Recommendation, Some(named)) => say("about.recommendation")
+            .on([named])
+            .need("recommendation", named, "/recommendation_id")
+            .done(),
+        (UnitKind::Run, Some(named)) => say("about.run")
+            .on([named])
+            .need("run", named, "/run_id")
+            .done(),
+        _ => say("about.none").on(unit.members.iter().copied()).done(),
     }
 }
 
@@ -62,54 +121,106 @@ fn limits(parts: &mut Parts, views: &[View<'_>], judged: &[Told<'_, '_>], hidden
     for told in judged {
         let anchor = || told.unit.anchor();
         match told.risk {
-            Known::Absent if told.is_recommendation() => {
-                parts.add(Section::Limits, say("limits.risk_unrecorded").on(anchor()).done());
+            Known::Absent
+                if matches!(told.unit.kind, UnitKind::Recommendation | UnitKind::Audit) =>
+            {
+                parts.add(
+                    Section::Limits,
+                    say("limits.risk_unrecorded").on(anchor()).done(),
+                );
             }
-            Known::Hidden => parts.add(Section::Limits, say("limits.risk_hidden").on(anchor()).done()),
+            Known::Hidden => parts.add(
+                Section::Limits,
+                say("limits.risk_hidden").on(anchor()).done(),
+            ),
             _ => {}
         }
-        let undecided: Vec<Arg> = told.outcome.undecided.iter().map(|code| term(&format!("code.{code}"))).collect();
+        let undecided: Vec<Arg> = told
+            .outcome
+            .undecided
+            .iter()
+            .map(|code| term(&format!("code.{code}")))
+            .collect();
         if !undecided.is_empty() {
-            let say = say("limits.undecided").on(told.unit.members.iter().copied()).count(undecided.len());
-            parts.add(Section::Limits, say.arg("codes", Arg::List { list: undecided }).done());
+            let say = say("limits.undecided")
+                .on(told.unit.members.iter().copied())
+                .count(undecided.len());
+            parts.add(
+                Section::Limits,
+                say.arg("codes", Arg::List { list: undecided }).done(),
+            );
         }
         if !told.unit.unclear.is_empty() {
             let unclear = told.unit.unclear.iter().copied();
-            let say = say("limits.unclear").on(unclear).count(told.unit.unclear.len());
+            let say = say("limits.unclear")
+                .on(unclear)
+                .count(told.unit.unclear.len());
             parts.add(Section::Limits, say.done());
         }
     }
     let loose: Vec<View<'_>> = unnamed_approvals(views, judged);
     if !loose.is_empty() {
         let count = loose.len();
-        parts.add(Section::Limits, say("limits.unnamed_approval").on(loose).count(count).done());
+        parts.add(
+            Section::Limits,
+            say("limits.unnamed_approval").on(loose).count(count).done(),
+        );
     }
     if hidden.withheld > 0 {
         let on = hidden.withheld_in.iter().copied();
-        parts.add(Section::Limits, say("limits.withheld").on(on).count(hidden.withheld).done());
+        parts.add(
+            Section::Limits,
+            say("limits.withheld").on(on).count(hidden.withheld).done(),
+        );
     }
     if hidden.erased > 0 {
         let on = hidden.erased_in.iter().copied();
-        parts.add(Section::Limits, say("limits.erased").on(on).count(hidden.erased).done());
+        parts.add(
+            Section::Limits,
+            say("limits.erased").on(on).count(hidden.erased).done(),
+        );
     }
     if hidden.missing > 0 {
         let on = hidden.missing_in.iter().copied();
-        parts.add(Section::Limits, say("limits.missing").on(on).count(hidden.missing).done());
+        parts.add(
+            Section::Limits,
+            say("limits.missing").on(on).count(hidden.missing).done(),
+        );
     }
-    parts.add(Section::Limits, say("limits.posted").on(views.iter().copied()).done());
-    parts.add(Section::Limits, say("limits.claimed_times").on(views.iter().copied()).done());
+    parts.add(
+        Section::Limits,
+        say("limits.posted").on(views.iter().copied()).done(),
+    );
+    parts.add(
+        Section::Limits,
+        say("limits.claimed_times").on(views.iter().copied()).done(),
+    );
 }
 
 /// Approvals of a case with several recommendations that say for none of them that it is meant.
 fn unnamed_approvals<'a>(views: &[View<'a>], judged: &[Told<'a, '_>]) -> Vec<View<'a>> {
-    let recommendations = judged.iter().filter(|told| told.is_recommendation()).count();
+    let recommendations = judged
+        .iter()
+        .filter(|told| told.is_recommendation())
+        .count();
     let taken = |view: &View<'a>| {
         judged.iter().any(|told| {
-            told.unit.members.iter().chain(&told.unit.unclear).any(|member| member.seq() == view.seq()) && told.is_recommendation()
+            told.unit
+                .members
+                .iter()
+                .chain(&told.unit.unclear)
+                .any(|member| member.seq() == view.seq())
+                && told.is_recommendation()
         })
     };
-    let unnamed = |view: &View<'a>| view.is("approval.decided") && view.known("/recommendation_id").is_absent() && !taken(view);
-    if recommendations < 2 { Vec::new() } else { views.iter().copied().filter(unnamed).collect() }
+    let unnamed = |view: &View<'a>| {
+        view.is("approval.decided") && view.known("/recommendation_id").is_absent() && !taken(view)
+    };
+    if recommendations < 2 {
+        Vec::new()
+    } else {
+        views.iter().copied().filter(unnamed).collect()
+    }
 }
 
 /// The word for a level of risk.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Judging, Weight};
+use super::{Judging, Weight, about};
 use crate::judge::Arg;
 use crate::judge::unit::{Unit, UnitKind};
 use crate::judge::view::{Known, Say, See, View, digest_of, term};
@@ -65,7 +65,11 @@ pub(super) fn judge(judging: &mut Judging<'_, '_>) {
     }
     for act in acts(judging.unit) {
         let requirements: Vec<View<'_>> = governing(judging.unit, act.view.seq());
-        let needing: Vec<View<'_>> = requirements.iter().copied().filter(|view| !required(*view).is_absent()).collect();
+        let needing: Vec<View<'_>> = requirements
+            .iter()
+            .copied()
+            .filter(|view| !required(*view).is_absent())
+            .collect();
         let needed = needed_at(judging, &requirements);
         if needing.is_empty() {
             judge_group(judging, &act, None, needed);
@@ -91,12 +95,20 @@ fn needed_at(judging: &Judging<'_, '_>, requirements: &[View<'_>]) -> Known<()> 
     if judging.rule.approval_required {
         return Known::Is(());
     }
-    let by_authorization = judging.unit.of("authorization.decided").map(|view| match view.known("/data/result") {
-        Known::Is("approval_required") => Known::Is(()),
-        Known::Hidden => Known::Hidden,
-        _ => Known::Absent,
-    });
-    let parts: Vec<Known<()>> = requirements.iter().map(|view| required(*view)).chain(by_authorization).collect();
+    let by_authorization =
+        judging
+            .unit
+            .of("authorization.decided")
+            .map(|view| match view.known("/data/result") {
+                Known::Is("approval_required") => Known::Is(()),
+                Known::Hidden => Known::Hidden,
+                _ => Known::Absent,
+            });
+    let parts: Vec<Known<()>> = requirements
+        .iter()
+        .map(|view| required(*view))
+        .chain(by_authorization)
+        .collect();
     if parts.contains(&Known::Is(())) {
         Known::Is(())
     } else if parts.contains(&Known::Hidden) || judging.unit.may_have("approval.required") {
@@ -137,8 +149,12 @@ fn acts<'a>(unit: &Unit<'a>) -> Vec<Act<'a>> {
     let refused = unit.proper_end().is_some();
     let acts = unit.members.iter().copied().filter_map(|view| {
         let seq = view.seq();
-        let draft = unit.draft_before(seq).or_else(|| unit.drafts.first().copied());
-        let of_draft = draft.map_or(Known::Absent, |d| d.content_digest("/data/draft", "/data/draft_digest"));
+        let draft = unit
+            .draft_before(seq)
+            .or_else(|| unit.drafts.first().copied());
+        let of_draft = draft.map_or(Known::Absent, |d| {
+            d.content_digest("/data/draft", "/data/draft_digest")
+        });
         match view.kind() {
             "output.finalized" => {
                 let digest = output_digest(view);
@@ -148,7 +164,14 @@ fn acts<'a>(unit: &Unit<'a>) -> Vec<Act<'a>> {
                 }
                 let targets_hidden = digest.is_hidden();
                 let targets = digest.is().into_iter().collect();
-                Some(Act { view, how: How::Performed, output: true, targets, targets_hidden, draft })
+                Some(Act {
+                    view,
+                    how: How::Performed,
+                    output: true,
+                    targets,
+                    targets_hidden,
+                    draft,
+                })
             }
             "action.performed" => {
                 let how = match view.known("/data/status") {
@@ -157,10 +180,25 @@ fn acts<'a>(unit: &Unit<'a>) -> Vec<Act<'a>> {
                     Known::Hidden => How::Unclear,
                     Known::Is(_) | Known::Absent => How::Performed,
                 };
-                let finals: Vec<_> = unit.of("output.finalized").filter(|o| o.seq() < seq).map(output_digest).collect();
+                let finals: Vec<_> = unit
+                    .of("output.finalized")
+                    .filter(|o| o.seq() < seq)
+                    .map(output_digest)
+                    .collect();
                 let targets_hidden = of_draft.is_hidden() || finals.iter().any(Known::is_hidden);
-                let targets = finals.into_iter().chain([of_draft]).filter_map(Known::is).collect();
-                Some(Act { view, how, output: false, targets, targets_hidden, draft })
+                let targets = finals
+                    .into_iter()
+                    .chain([of_draft])
+                    .filter_map(Known::is)
+                    .collect();
+                Some(Act {
+                    view,
+                    how,
+                    output: false,
+                    targets,
+                    targets_hidden,
+                    draft,
+                })
             }
             _ => None,
         }
@@ -176,7 +214,11 @@ fn output_digest(view: View<'_>) -> Known<String> {
     }
 }
 
-fn decisions<'a>(unit: &Unit<'a>, act: &Act<'a>, requirement: Option<View<'a>>) -> Vec<Decision<'a>> {
+fn decisions<'a>(
+    unit: &Unit<'a>,
+    act: &Act<'a>,
+    requirement: Option<View<'a>>,
+) -> Vec<Decision<'a>> {
     let asked = requirement.and_then(|view| view.text("/approval_id"));
     let views = unit.of("approval.decided").filter(|view| {
         let id = view.text("/approval_id");
@@ -185,7 +227,13 @@ fn decisions<'a>(unit: &Unit<'a>, act: &Act<'a>, requirement: Option<View<'a>>) 
         }
         id.is_none() || asked.is_none() || id == asked
     });
-    views.map(|view| Decision { view, says: view.known("/data/decision"), saw: saw(view, act) }).collect()
+    views
+        .map(|view| Decision {
+            view,
+            says: view.known("/data/decision"),
+            saw: saw(view, act),
+        })
+        .collect()
 }
 
 fn saw(view: View<'_>, act: &Act<'_>) -> Saw {
@@ -199,28 +247,50 @@ fn saw(view: View<'_>, act: &Act<'_>) -> Saw {
         // A no that does not say what was seen is a no to what stood then; a yes is a yes to nothing in particular.
         Known::Absent if view.text("/data/decision") == Some("rejected") => {
             let since = act.draft.map_or(0, View::seq);
-            if view.seq() > since { Saw::Same } else { Saw::Other }
+            if view.seq() > since {
+                Saw::Same
+            } else {
+                Saw::Other
+            }
         }
         Known::Absent => Saw::Other,
         Known::Hidden => Saw::Unknown,
     }
 }
 
-fn judge_group<'a>(judging: &mut Judging<'a, '_>, act: &Act<'a>, requirement: Option<View<'a>>, needed: Known<()>) {
+fn judge_group<'a>(
+    judging: &mut Judging<'a, '_>,
+    act: &Act<'a>,
+    requirement: Option<View<'a>>,
+    needed: Known<()>,
+) {
     let all = decisions(judging.unit, act, requirement);
-    let (before, after): (Vec<Decision<'a>>, Vec<Decision<'a>>) = all.into_iter().partition(|d| d.view.seq() < act.view.seq());
-    let weight = if act.how == How::Attempted { Weight::Lighter } else { Weight::Full };
+    let (before, after): (Vec<Decision<'a>>, Vec<Decision<'a>>) =
+        all.into_iter().partition(|d| d.view.seq() < act.view.seq());
+    let weight = if act.how == How::Attempted {
+        Weight::Lighter
+    } else {
+        Weight::Full
+    };
     let sure = act.how != How::Unclear;
-    let late = after.iter().find(|d| d.yes() && d.saw != Saw::Other).or_else(|| after.iter().find(|d| d.yes()));
+    let late = after
+        .iter()
+        .find(|d| d.yes() && d.saw != Saw::Other)
+        .or_else(|| after.iter().find(|d| d.yes()));
 
-    let last = before.iter().rev().find(|d| d.saw != Saw::Other && d.says != Known::Is("abstained"));
+    let last = before
+        .iter()
+        .rev()
+        .find(|d| d.saw != Saw::Other && d.says != Known::Is("abstained"));
     if let Some(last) = last.filter(|d| !d.yes()) {
         if acted_otherwise(act) {
             // The no was heeded; `action.not_recommended` tells that something else was done.
             return;
         }
         if last.says == Known::Is("rejected") && last.saw == Saw::Same && sure {
-            let say = judging.say("approval.rejected").on([last.view, act.view]).actor(last.view);
+            let say = about("approval.rejected")
+                .on([last.view, act.view])
+                .actor(last.view);
             let say = say.member("rejected_at", last.view, "recorded");
             judging.find_once("approval.rejected", weight, acted(say, act));
             if needed == Known::Is(()) {
@@ -235,14 +305,30 @@ fn judge_group<'a>(judging: &mut Judging<'a, '_>, act: &Act<'a>, requirement: Op
         return;
     }
     let sure = sure && needed == Known::Is(());
-    let covering: Vec<&Decision<'a>> = before.iter().filter(|d| d.yes() && d.saw == Saw::Same && stands(d, &before)).collect();
-    let absent = if act.output { "output.not_approved" } else { "approval.absent" };
+    let covering: Vec<&Decision<'a>> = before
+        .iter()
+        .filter(|d| d.yes() && d.saw == Saw::Same && stands(d, &before))
+        .collect();
+    let absent = if act.output {
+        "output.not_approved"
+    } else {
+        "approval.absent"
+    };
     if covering.is_empty() {
-        if !sure || judging.unit.may_have("approval.decided") || before.iter().any(Decision::perhaps) {
+        if !sure
+            || judging.unit.may_have("approval.decided")
+            || before.iter().any(Decision::perhaps)
+        {
             judging.leave_open(absent);
             return;
         }
-        tell_uncovered(judging, act, weight, before.iter().filter(|d| d.yes()).collect(), late);
+        tell_uncovered(
+            judging,
+            act,
+            weight,
+            before.iter().filter(|d| d.yes()).collect(),
+            late,
+        );
         return;
     }
     judge_covering(judging, act, requirement, covering, sure);
@@ -250,14 +336,22 @@ fn judge_group<'a>(judging: &mut Judging<'a, '_>, act: &Act<'a>, requirement: Op
 
 /// Whether the same person did not take it back before.
 fn stands(decision: &Decision<'_>, before: &[Decision<'_>]) -> bool {
-    let Known::Is(actor) = decision.view.known("/actor/id") else { return true };
-    let later = before.iter().filter(|d| d.view.seq() > decision.view.seq() && d.view.text("/actor/id") == Some(actor));
-    !later.into_iter().any(|d| d.says == Known::Is("rejected") && d.saw == Saw::Same)
+    let Known::Is(actor) = decision.view.known("/actor/id") else {
+        return true;
+    };
+    let later = before
+        .iter()
+        .filter(|d| d.view.seq() > decision.view.seq() && d.view.text("/actor/id") == Some(actor));
+    !later
+        .into_iter()
+        .any(|d| d.says == Known::Is("rejected") && d.saw == Saw::Same)
 }
 
 /// Whether what was done is recorded to be something else than what was recommended.
 fn acted_otherwise(act: &Act<'_>) -> bool {
-    let recommended = act.draft.and_then(|draft| draft.text("/data/recommended_action"));
+    let recommended = act
+        .draft
+        .and_then(|draft| draft.text("/data/recommended_action"));
     match (recommended, act.view.text("/data/action")) {
         (Some(recommended), Some(done)) => recommended != done,
         _ => false,
@@ -265,17 +359,39 @@ fn acted_otherwise(act: &Act<'_>) -> bool {
 }
 
 /// No approval covers it.
-fn tell_uncovered<'a>(judging: &mut Judging<'a, '_>, act: &Act<'a>, weight: Weight, others: Vec<&Decision<'a>>, late: Option<&Decision<'a>>) {
+fn tell_uncovered<'a>(
+    judging: &mut Judging<'a, '_>,
+    act: &Act<'a>,
+    weight: Weight,
+    others: Vec<&Decision<'a>>,
+    late: Option<&Decision<'a>>,
+) {
     if act.output {
-        let digest = if act.view.has("/data/digest") == Known::Is(()) { "/data/digest" } else { "/data/text" };
+        let digest = if act.view.has("/data/digest") == Known::Is(()) {
+            "/data/digest"
+        } else {
+            "/data/text"
+        };
         let on = others.iter().map(|d| d.view).chain([act.view]);
-        let say = judging.say("output.not_approved").on(on).need("digest", act.view, digest);
-        judging.find_once("output.not_approved", weight, say.member("acted_at", act.view, "recorded"));
+        let say = about("output.not_approved")
+            .on(on)
+            .need("digest", act.view, digest);
+        judging.find_once(
+            "output.not_approved",
+            weight,
+            say.member("acted_at", act.view, "recorded"),
+        );
         return;
     }
     if let Some(other) = others.last() {
-        let mut say = judging.say("approval.other_draft").on(others.iter().map(|d| d.view).chain([act.view]).chain(act.draft));
-        say = say.actor(other.view).need("seen", other.view, "/data/draft_digest");
+        let mut say = about("approval.other_draft").on(others
+            .iter()
+            .map(|d| d.view)
+            .chain([act.view])
+            .chain(act.draft));
+        say = say
+            .actor(other.view)
+            .need("seen", other.view, "/data/draft_digest");
         say = match act.draft {
             Some(draft) => say.need("draft_digest", draft, "/data/draft_digest"),
             None => say.arg("draft_digest", term("not_recorded")),
@@ -284,15 +400,23 @@ fn tell_uncovered<'a>(judging: &mut Judging<'a, '_>, act: &Act<'a>, weight: Weig
     }
     let told = tell_late(judging, act, late);
     if others.is_empty() && !told {
-        let say = judging.say("approval.absent").on(act.draft.into_iter().chain([act.view]));
+        let say = about("approval.absent").on(act.draft.into_iter().chain([act.view]));
         judging.find_once("approval.absent", weight, acted(say, act));
     }
 }
 
 /// A yes that came after the action. A failed attempt was not covered by it either, but it is told as absent.
-fn tell_late<'a>(judging: &mut Judging<'a, '_>, act: &Act<'a>, late: Option<&Decision<'a>>) -> bool {
-    let Some(late) = late.filter(|_| act.how == How::Performed && !act.output) else { return false };
-    let say = judging.say("approval.after_action").on([act.view, late.view]).actor(late.view);
+fn tell_late<'a>(
+    judging: &mut Judging<'a, '_>,
+    act: &Act<'a>,
+    late: Option<&Decision<'a>>,
+) -> bool {
+    let Some(late) = late.filter(|_| act.how == How::Performed && !act.output) else {
+        return false;
+    };
+    let say = about("approval.after_action")
+        .on([act.view, late.view])
+        .actor(late.view);
     let say = say.member("approved_at", late.view, "recorded");
     judging.find_once("approval.after_action", Weight::Full, acted(say, act));
     true
@@ -305,14 +429,31 @@ fn acted(say: Say, act: &Act<'_>) -> Say {
         (false, How::Attempted) => "did.attempted",
         (false, How::Performed | How::Unclear) => "did.performed",
     };
-    say.at("action", act.view, "/data/action").member("acted_at", act.view, "recorded").arg("how", term(how))
+    say.at("action", act.view, "/data/action")
+        .member("acted_at", act.view, "recorded")
+        .arg("how", term(how))
 }
 
 /// Approvals of the right draft, in time: were they valid, enough, and independent?
-fn judge_covering<'a>(judging: &mut Judging<'a, '_>, act: &Act<'a>, requirement: Option<View<'a>>, covering: Vec<&Decision<'a>>, sure: bool) {
-    let weight = if act.how == How::Attempted { Weight::Lighter } else { Weight::Full };
+fn judge_covering<'a>(
+    judging: &mut Judging<'a, '_>,
+    act: &Act<'a>,
+    requirement: Option<View<'a>>,
+    covering: Vec<&Decision<'a>>,
+    sure: bool,
+) {
+    let weight = if act.how == How::Attempted {
+        Weight::Lighter
+    } else {
+        Weight::Full
+    };
     let on = |decisions: &[&Decision<'a>]| -> Vec<View<'a>> {
-        decisions.iter().map(|d| d.view).chain([act.view]).chain(requirement).collect()
+        decisions
+            .iter()
+            .map(|d| d.view)
+            .chain([act.view])
+            .chain(requirement)
+            .collect()
     };
     let mut valid = covering.clone();
     if let Some(requirement) = requirement {
@@ -320,7 +461,11 @@ fn judge_covering<'a>(judging: &mut Judging<'a, '_>, act: &Act<'a>, requirement:
             Known::Is(expires) => {
                 valid.retain(|d| d.view.recorded() <= expires && act.view.recorded() <= expires);
                 if valid.is_empty() {
-                    let say = judging.say("approval.expired").on(on(&covering)).need("expires", requirement, "/data/expires");
+                    let say = about("approval.expired").on(on(&covering)).need(
+                        "expires",
+                        requirement,
+                        "/data/expires",
+                    );
                     if sure {
                         judging.find_once("approval.expired", weight, acted(say, act));
                     } else {
@@ -339,9 +484,16 @@ fn judge_covering<'a>(judging: &mut Judging<'a, '_>, act: &Act<'a>, requirement:
         if !sure || count.open || count.all.len() + count.unsure >= count.quorum {
             judging.leave_open("approval.quorum");
         } else {
-            let say = judging.say("approval.quorum").on(on(&valid)).number("approvals", count.all.len());
-            let quorum = requirement.and_then(|view| view.arg("/data/quorum")).unwrap_or(Arg::Count { count: 1 });
-            let say = say.arg("quorum", quorum).opt("roles", requirement.and_then(|view| view.arg("/data/roles")));
+            let say = about("approval.quorum")
+                .on(on(&valid))
+                .number("approvals", count.all.len());
+            let quorum = requirement
+                .and_then(|view| view.arg("/data/quorum"))
+                .unwrap_or(Arg::Count { count: 1 });
+            let say = say.arg("quorum", quorum).opt(
+                "roles",
+                requirement.and_then(|view| view.arg("/data/roles")),
+            );
             judging.find_once("approval.quorum", weight, acted(say, act));
         }
         return;
@@ -350,9 +502,22 @@ fn judge_covering<'a>(judging: &mut Judging<'a, '_>, act: &Act<'a>, requirement:
 }
 
 /// Whether enough of those who approved are others than those who asked or drafted.
-fn judge_separation<'a>(judging: &mut Judging<'a, '_>, act: &Act<'a>, requirement: Option<View<'a>>, valid: &[&Decision<'a>], count: &Count<'a>, sure: bool) {
-    let asked = requirement.map_or(Known::Absent, |view| flag(view, "/data/separation_of_duties", false));
-    let separate = if judging.rule.separation_of_duties { Known::Is(()) } else { asked };
+fn judge_separation<'a>(
+    judging: &mut Judging<'a, '_>,
+    act: &Act<'a>,
+    requirement: Option<View<'a>>,
+    valid: &[&Decision<'a>],
+    count: &Count<'a>,
+    sure: bool,
+) {
+    let asked = requirement.map_or(Known::Absent, |view| {
+        flag(view, "/data/separation_of_duties", false)
+    });
+    let separate = if judging.rule.separation_of_duties {
+        Known::Is(())
+    } else {
+        asked
+    };
     if separate.is_absent() {
         return;
     }
@@ -363,13 +528,26 @@ fn judge_separation<'a>(judging: &mut Judging<'a, '_>, act: &Act<'a>, requiremen
             judging.leave_open("approval.self");
             return;
         }
-        let selves = valid.iter().filter(|d| d.view.text("/actor/id").is_some_and(|id| own.ids.contains(id)));
+        let selves = valid.iter().filter(|d| {
+            d.view
+                .text("/actor/id")
+                .is_some_and(|id| own.ids.contains(id))
+        });
         let selves: Vec<View<'a>> = selves.map(|d| d.view).collect();
-        let mut say = judging.say("approval.self").on(selves.iter().copied().chain([act.view]).chain(own.views));
+        let mut say =
+            about("approval.self").on(selves.iter().copied().chain([act.view]).chain(own.views));
         if let Some(first) = selves.first() {
             say = say.actor(*first);
         }
-        judging.find_once("approval.self", if act.how == How::Attempted { Weight::Lighter } else { Weight::Full }, say);
+        judging.find_once(
+            "approval.self",
+            if act.how == How::Attempted {
+                Weight::Lighter
+            } else {
+                Weight::Full
+            },
+            say,
+        );
     } else if own.open || own.ids.is_empty() {
         // Nobody can say that the approver was somebody else when it is not known who asked.
         judging.leave_open("approval.self");
@@ -386,7 +564,11 @@ struct Count<'a> {
 }
 
 impl<'a> Count<'a> {
-    fn new(judging: &Judging<'a, '_>, requirement: Option<View<'a>>, valid: &[&Decision<'a>]) -> Self {
+    fn new(
+        judging: &Judging<'a, '_>,
+        requirement: Option<View<'a>>,
+        valid: &[&Decision<'a>],
+    ) -> Self {
         let roles = requirement.map_or(Known::Absent, |view| view.texts("/data/roles"));
         let quorum = requirement.map_or(Known::Absent, |view| match view.see("/data/quorum") {
             See::Shown(datum) => datum.value.as_u64().map_or(Known::Absent, Known::Is),
@@ -396,7 +578,9 @@ impl<'a> Count<'a> {
         let mut count = Self {
             all: BTreeSet::new(),
             unsure: 0,
-            quorum: usize::try_from(quorum.is().unwrap_or(1)).unwrap_or(usize::MAX).max(1),
+            quorum: usize::try_from(quorum.is().unwrap_or(1))
+                .unwrap_or(usize::MAX)
+                .max(1),
             open: quorum.is_hidden() || judging.unit.may_have("approval.decided"),
         };
         for decision in valid {
@@ -429,8 +613,16 @@ struct Own<'a> {
 
 impl<'a> Own<'a> {
     fn new(unit: &Unit<'a>) -> Self {
-        let mut own = Self { ids: BTreeSet::new(), views: Vec::new(), open: unit.may_have("request.received") };
-        for view in unit.of("request.received").chain(unit.of("recommendation.drafted")).chain(unit.of("ai.audit")) {
+        let mut own = Self {
+            ids: BTreeSet::new(),
+            views: Vec::new(),
+            open: unit.may_have("request.received"),
+        };
+        for view in unit
+            .of("request.received")
+            .chain(unit.of("recommendation.drafted"))
+            .chain(unit.of("ai.audit"))
+        {
             for pointer in ["/actor/id", "/actor/on_behalf_of"] {
                 match view.known(pointer) {
                     Known::Is(id) => {

@@ -55,16 +55,28 @@ impl<'a> Hidden<'a> {
 pub(in crate::judge) fn content(hidden: &Hidden<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if hidden.erased > 0 {
-        let say = about("content.erased").on(hidden.erased_in.iter().copied()).count(hidden.erased);
-        let mut found = finding("content.erased", Weight::Full, say.number("entries", hidden.erased_in.len()));
+        let say = about("content.erased")
+            .on(hidden.erased_in.iter().copied())
+            .count(hidden.erased);
+        let mut found = finding(
+            "content.erased",
+            Weight::Full,
+            say.number("entries", hidden.erased_in.len()),
+        );
         found.sentence.entries.extend(&hidden.erased_by);
         found.sentence.entries.sort_unstable();
         found.sentence.entries.dedup();
         findings.push(found);
     }
     if hidden.withheld > 0 {
-        let say = about("content.withheld").on(hidden.withheld_in.iter().copied()).count(hidden.withheld);
-        findings.push(finding("content.withheld", Weight::Full, say.number("entries", hidden.withheld_in.len())));
+        let say = about("content.withheld")
+            .on(hidden.withheld_in.iter().copied())
+            .count(hidden.withheld);
+        findings.push(finding(
+            "content.withheld",
+            Weight::Full,
+            say.number("entries", hidden.withheld_in.len()),
+        ));
     }
     findings
 }

@@ -1,6 +1,6 @@
 //! Evidence: do the reasons rest on what was looked up, and did the checks hold?
 
-use super::{Judging, Weight};
+use super::{Judging, Weight, about};
 use crate::judge::unit::Unit;
 use crate::judge::view::{Known, View, item_arg, member_arg, term};
 use crate::ledger::content::{Datum, Item};
@@ -20,8 +20,14 @@ pub(super) fn judge(judging: &mut Judging<'_, '_>) {
 
 /// The drafts that count: those that stood when something was handed out or done, and the last.
 fn standing<'a>(unit: &Unit<'a>) -> Vec<View<'a>> {
-    let acts = unit.members.iter().filter(|view| view.is("output.finalized") || view.is("action.performed"));
-    let mut drafts: Vec<View<'a>> = acts.filter_map(|view| unit.draft_before(view.seq())).chain(unit.draft()).collect();
+    let acts = unit
+        .members
+        .iter()
+        .filter(|view| view.is("output.finalized") || view.is("action.performed"));
+    let mut drafts: Vec<View<'a>> = acts
+        .filter_map(|view| unit.draft_before(view.seq()))
+        .chain(unit.draft())
+        .collect();
     drafts.sort_by_key(|draft| draft.seq());
     drafts.dedup_by_key(|draft| draft.seq());
     drafts
@@ -59,8 +65,18 @@ pub(in crate::judge) struct Sources<'a> {
 
 impl<'a> Sources<'a> {
     pub(in crate::judge) fn before(unit: &Unit<'a>, seq: u64) -> Self {
-        let open = ["policy.retrieved", "facts.retrieved", "evidence.linked", "source.accessed"].iter().any(|k| unit.may_have(k));
-        let mut sources = Self { all: Vec::new(), open };
+        let open = [
+            "policy.retrieved",
+            "facts.retrieved",
+            "evidence.linked",
+            "source.accessed",
+        ]
+        .iter()
+        .any(|k| unit.may_have(k));
+        let mut sources = Self {
+            all: Vec::new(),
+            open,
+        };
         for view in unit.members.iter().copied().filter(|view| view.seq() < seq) {
             match view.kind() {
                 "policy.retrieved" | "facts.retrieved" => sources.candidates(view),
@@ -108,9 +124,23 @@ impl<'a> Sources<'a> {
             });
         }
         // Given to the model, though the list of candidates does not name it.
-        for id in selected.is().unwrap_or_default().into_iter().filter(|id| !listed.contains(id)) {
+        for id in selected
+            .is()
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|id| !listed.contains(id))
+        {
             let way = Way::Candidate(Some(true));
-            self.all.push(Source { view, way, id: Some(id), evidence: None, version: None, digest: None, text: None, title: None });
+            self.all.push(Source {
+                view,
+                way,
+                id: Some(id),
+                evidence: None,
+                version: None,
+                digest: None,
+                text: None,
+                title: None,
+            });
         }
     }
 
@@ -133,24 +163,44 @@ impl<'a> Sources<'a> {
         let id = view.known("/data/source_id");
         self.open |= id.is_hidden();
         let (version, digest) = (view.text("/data/version"), view.text("/data/digest"));
-        self.all.push(Source { view, way: Way::Access, id: id.is(), evidence: None, version, digest, text: None, title: None });
+        self.all.push(Source {
+            view,
+            way: Way::Access,
+            id: id.is(),
+            evidence: None,
+            version,
+            digest,
+            text: None,
+            title: None,
+        });
     }
 
     /// What a citation refers to: the piece of evidence that it names, else everything from the source that it names.
     pub(in crate::judge) fn cited(&self, citation: &Datum<'a>) -> Vec<&Source<'a>> {
         if let Some(evidence) = citation.text("evidence_id") {
-            let named: Vec<&Source<'a>> = self.all.iter().filter(|source| source.evidence == Some(evidence)).collect();
+            let named: Vec<&Source<'a>> = self
+                .all
+                .iter()
+                .filter(|source| source.evidence == Some(evidence))
+                .collect();
             if !named.is_empty() || citation.text("source_id").is_none() {
                 return named;
             }
         }
-        let Some(id) = citation.text("source_id") else { return Vec::new() };
-        self.all.iter().filter(|source| source.id == Some(id)).collect()
+        let Some(id) = citation.text("source_id") else {
+            return Vec::new();
+        };
+        self.all
+            .iter()
+            .filter(|source| source.id == Some(id))
+            .collect()
     }
 
     /// The title under which a citation's source was found.
     pub(in crate::judge) fn title(&self, citation: &Datum<'a>) -> Option<crate::judge::Arg> {
-        self.cited(citation).into_iter().find_map(|source| source.title.clone())
+        self.cited(citation)
+            .into_iter()
+            .find_map(|source| source.title.clone())
     }
 }
 
@@ -168,7 +218,10 @@ fn citations<'a>(judging: &mut Judging<'a, '_>, draft: View<'a>) {
         };
         let citations = draft.items_of(claim, "citations");
         if citations.is_empty() {
-            let say = judging.say("claim.unsupported").on([draft]).number("rank", number + 1).opt("claim", member_arg(claim, "text"));
+            let say = about("claim.unsupported")
+                .on([draft])
+                .number("rank", number + 1)
+                .opt("claim", member_arg(claim, "text"));
             judging.find("claim.unsupported", Weight::Full, say);
         }
         for citation in &citations {
@@ -181,58 +234,93 @@ fn citations<'a>(judging: &mut Judging<'a, '_>, draft: View<'a>) {
 }
 
 fn leave_open(judging: &mut Judging<'_, '_>) {
-    for code in ["citation.not_retrieved", "citation.not_selected", "citation.other_version", "citation.quote_absent", "claim.unsupported"] {
+    for code in [
+        "citation.not_retrieved",
+        "citation.not_selected",
+        "citation.other_version",
+        "citation.quote_absent",
+        "claim.unsupported",
+    ] {
         judging.leave_open(code);
     }
 }
 
-fn check<'a>(judging: &mut Judging<'a, '_>, draft: View<'a>, rank: usize, citation: &Datum<'a>, sources: &Sources<'a>) {
+fn check<'a>(
+    judging: &mut Judging<'a, '_>,
+    draft: View<'a>,
+    rank: usize,
+    citation: &Datum<'a>,
+    sources: &Sources<'a>,
+) {
     let cited = sources.cited(citation);
-    let on: Vec<View<'a>> = cited.iter().map(|source| source.view).chain([draft]).collect();
-    let named = if citation.text("source_id").is_some() { "source_id" } else { "evidence_id" };
+    let on: Vec<View<'a>> = cited
+        .iter()
+        .map(|source| source.view)
+        .chain([draft])
+        .collect();
+    let named = if citation.text("source_id").is_some() {
+        "source_id"
+    } else {
+        "evidence_id"
+    };
     let source = member_arg(citation, named).unwrap_or_else(|| term("not_recorded"));
-    let start = |judging: &Judging<'a, '_>, code: &str| {
-        judging.say(code).on(on.iter().copied()).number("rank", rank).arg("source", source.clone())
+    let start = |code: &str| {
+        about(code)
+            .on(on.iter().copied())
+            .number("rank", rank)
+            .arg("source", source.clone())
     };
     if cited.is_empty() {
         if sources.open {
             judging.leave_open("citation.not_retrieved");
         } else {
-            let say = start(judging, "citation.not_retrieved");
+            let say = start("citation.not_retrieved");
             judging.find("citation.not_retrieved", Weight::Full, say);
         }
         return;
     }
-    if cited.iter().all(|source| source.way == Way::Candidate(Some(false))) {
+    if cited
+        .iter()
+        .all(|source| source.way == Way::Candidate(Some(false)))
+    {
         if sources.open {
             judging.leave_open("citation.not_selected");
         } else {
-            let say = start(judging, "citation.not_selected");
+            let say = start("citation.not_selected");
             judging.find("citation.not_selected", Weight::Full, say);
         }
     }
     let differs = |source: &&Source<'a>| {
         let other = |ours: Option<&str>, theirs: Option<&str>| matches!((ours, theirs), (Some(a), Some(b)) if a != b);
-        other(citation.text("version"), source.version) || other(citation.text("digest"), source.digest)
+        other(citation.text("version"), source.version)
+            || other(citation.text("digest"), source.digest)
     };
-    let (others, same): (Vec<&Source<'a>>, Vec<&Source<'a>>) = cited.iter().copied().partition(differs);
+    let (others, same): (Vec<&Source<'a>>, Vec<&Source<'a>>) =
+        cited.iter().copied().partition(differs);
     if same.is_empty() {
         if sources.open {
             judging.leave_open("citation.other_version");
         } else {
-            let say = start(judging, "citation.other_version");
-            let say = say.opt("cited", member_arg(citation, "version").or_else(|| member_arg(citation, "digest")));
+            let say = start("citation.other_version");
+            let say = say.opt(
+                "cited",
+                member_arg(citation, "version").or_else(|| member_arg(citation, "digest")),
+            );
             judging.find("citation.other_version", Weight::Full, say);
         }
     }
-    let texts: Option<Vec<&str>> = if same.is_empty() { &others } else { &same }.iter().map(|source| source.text).collect();
+    let texts: Option<Vec<&str>> = if same.is_empty() { &others } else { &same }
+        .iter()
+        .map(|source| source.text)
+        .collect();
     if let (Some(quotation), Some(texts)) = (citation.text("quotation"), texts)
         && !texts.iter().any(|text| holds(text, quotation))
     {
         if sources.open {
             judging.leave_open("citation.quote_absent");
         } else {
-            let say = start(judging, "citation.quote_absent").opt("quotation", member_arg(citation, "quotation"));
+            let say =
+                start("citation.quote_absent").opt("quotation", member_arg(citation, "quotation"));
             judging.find("citation.quote_absent", Weight::Full, say);
         }
     }
@@ -246,8 +334,15 @@ fn holds(text: &str, quotation: &str) -> bool {
     if text.contains(&quotation) {
         return true;
     }
-    let marked = quotation.replace("[…]", "…").replace("[...]", "…").replace("...", "…");
-    let parts: Vec<&str> = marked.split('…').map(str::trim).filter(|part| !part.is_empty()).collect();
+    let marked = quotation
+        .replace("[…]", "…")
+        .replace("[...]", "…")
+        .replace("...", "…");
+    let parts: Vec<&str> = marked
+        .split('…')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect();
     let mut rest = text.as_str();
     let in_order = parts.iter().all(|part| match rest.split_once(part) {
         Some((_, after)) => {
@@ -261,8 +356,15 @@ fn holds(text: &str, quotation: &str) -> bool {
 
 /// Validations of a draft: those after it and before the next.
 fn validations<'a>(unit: &Unit<'a>, draft: View<'a>) -> Vec<View<'a>> {
-    let next = unit.drafts.iter().map(|d| d.seq()).find(|seq| *seq > draft.seq()).unwrap_or(u64::MAX);
-    unit.of("validation.completed").filter(|view| view.seq() > draft.seq() && view.seq() < next).collect()
+    let next = unit
+        .drafts
+        .iter()
+        .map(|d| d.seq())
+        .find(|seq| *seq > draft.seq())
+        .unwrap_or(u64::MAX);
+    unit.of("validation.completed")
+        .filter(|view| view.seq() > draft.seq() && view.seq() < next)
+        .collect()
 }
 
 /// Claims that a validation names as unsupported, beside those without any citation.
@@ -272,7 +374,9 @@ fn listed_unsupported<'a>(judging: &mut Judging<'a, '_>, draft: View<'a>) {
             Known::Is(listed) => {
                 for at in 0..listed.len() {
                     let claim = validation.arg(&format!("/data/unsupported_claims/{at}"));
-                    let say = judging.say("claim.unsupported").on([draft, validation]).opt("claim", claim);
+                    let say = about("claim.unsupported")
+                        .on([draft, validation])
+                        .opt("claim", claim);
                     judging.find("claim.unsupported", Weight::Full, say);
                 }
             }
@@ -304,24 +408,46 @@ fn failed_checks<'a>(judging: &mut Judging<'a, '_>, draft: View<'a>) {
         }
     }
     for (validation, item, _) in failed {
-        let then = judging.unit.members.iter().copied().find(|view| view.seq() > validation.seq() && is_act(*view));
-        let say = judging.say("validation.failed").on([validation].into_iter().chain(then));
+        let then = judging
+            .unit
+            .members
+            .iter()
+            .copied()
+            .find(|view| view.seq() > validation.seq() && is_act(*view));
+        let say = about("validation.failed").on([validation].into_iter().chain(then));
         let say = match &item {
-            Item::Shown(check) => say.opt("check", member_arg(check, "name")).opt("detail", member_arg(check, "detail")),
+            Item::Shown(check) => say
+                .opt("check", member_arg(check, "name"))
+                .opt("detail", member_arg(check, "detail")),
             Item::Hidden(_) => say.arg("check", item_arg(&item)),
         };
-        judging.find("validation.failed", if then.is_some() { Weight::Full } else { Weight::Lighter }, say);
+        judging.find(
+            "validation.failed",
+            if then.is_some() {
+                Weight::Full
+            } else {
+                Weight::Lighter
+            },
+            say,
+        );
     }
 }
 
 fn is_act(view: View<'_>) -> bool {
-    view.is("output.finalized") || (view.is("action.performed") && !matches!(view.text("/data/status"), Some("failed" | "cancelled")))
+    view.is("output.finalized")
+        || (view.is("action.performed")
+            && !matches!(view.text("/data/status"), Some("failed" | "cancelled")))
 }
 
 /// A guard said stop, and the run went on. It may go on when the same guard later lets something else pass.
 fn guardrails(judging: &mut Judging<'_, '_>) {
     let unit = judging.unit;
-    let guard = |view: &View<'_>| (view.text("/data/guard").map(str::to_owned), view.text("/data/stage").map(str::to_owned));
+    let guard = |view: &View<'_>| {
+        (
+            view.text("/data/guard").map(str::to_owned),
+            view.text("/data/stage").map(str::to_owned),
+        )
+    };
     for fired in unit.of("guardrail.fired") {
         match fired.known("/data/result") {
             Known::Is("blocked") => {}
@@ -334,17 +460,27 @@ fn guardrails(judging: &mut Judging<'_, '_>) {
         let refused = unit.proper_end();
         let Some(act) = unit.members.iter().copied().find(|view| {
             // What is handed out at a proper end is the refusal that the guard asked for.
-            view.seq() > fired.seq() && is_act(*view) && !(refused.is_some() && view.is("output.finalized"))
+            view.seq() > fired.seq()
+                && is_act(*view)
+                && !(refused.is_some() && view.is("output.finalized"))
         }) else {
             continue;
         };
         let cleared = unit.of("guardrail.fired").any(|again| {
             let passed = matches!(again.text("/data/result"), Some("passed" | "flagged"));
-            passed && again.seq() > fired.seq() && again.seq() < act.seq() && guard(&again) == guard(&fired)
+            passed
+                && again.seq() > fired.seq()
+                && again.seq() < act.seq()
+                && guard(&again) == guard(&fired)
         });
         if !cleared {
-            let say = judging.say("guardrail.overridden").on([fired, act]).need("guard", fired, "/data/guard");
-            let say = say.at("reason", fired, "/data/reason").member("acted_at", act, "recorded");
+            let say =
+                about("guardrail.overridden")
+                    .on([fired, act])
+                    .need("guard", fired, "/data/guard");
+            let say = say
+                .at("reason", fired, "/data/reason")
+                .member("acted_at", act, "recorded");
             judging.find("guardrail.overridden", Weight::Full, say);
         }
     }
@@ -352,17 +488,24 @@ fn guardrails(judging: &mut Judging<'_, '_>) {
 
 /// The flat audit event: what it cites must be among what was selected.
 fn audited<'a>(judging: &mut Judging<'a, '_>, audit: View<'a>) {
-    match (audit.texts("/data/selected_source_ids"), audit.texts("/data/cited_source_ids")) {
+    match (
+        audit.texts("/data/selected_source_ids"),
+        audit.texts("/data/cited_source_ids"),
+    ) {
         (Known::Is(selected), Known::Is(cited)) => {
             for (at, id) in cited.iter().enumerate() {
                 if !selected.contains(id) {
                     let source = audit.arg_or_state(&format!("/data/cited_source_ids/{at}"));
-                    let say = judging.say("citation.not_selected").on([audit]).arg("source", source);
+                    let say = about("citation.not_selected")
+                        .on([audit])
+                        .arg("source", source);
                     judging.find("citation.not_selected", Weight::Full, say);
                 }
             }
         }
-        (Known::Hidden, Known::Is(_) | Known::Hidden) | (Known::Is(_), Known::Hidden) => judging.leave_open("citation.not_selected"),
+        (Known::Hidden, Known::Is(_) | Known::Hidden) | (Known::Is(_), Known::Hidden) => {
+            judging.leave_open("citation.not_selected")
+        }
         _ => {}
     }
 }
@@ -373,11 +516,22 @@ mod tests {
 
     #[test]
     fn a_quotation_may_leave_out_but_not_put_in() {
-        let text = "Complaints that concern\n a decision older than 30 days\u{a0}must be escalated.";
-        for good in ["a decision older than 30 days must be escalated", "Complaints […] must be escalated", "Complaints ... older than 30 days ...", "… be escalated."] {
+        let text =
+            "Complaints that concern\n a decision older than 30 days\u{a0}must be escalated.";
+        for good in [
+            "a decision older than 30 days must be escalated",
+            "Complaints […] must be escalated",
+            "Complaints ... older than 30 days ...",
+            "… be escalated.",
+        ] {
             assert!(holds(text, good), "{good}");
         }
-        for bad in ["a decision older than 10 days", "must be escalated … Complaints", "complaints", "[…]"] {
+        for bad in [
+            "a decision older than 10 days",
+            "must be escalated … Complaints",
+            "complaints",
+            "[…]",
+        ] {
             assert!(!holds(text, bad), "{bad}");
         }
     }

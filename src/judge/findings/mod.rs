@@ -53,8 +53,18 @@ pub struct CodeInfo {
 use Family::{Content, Controls, Elements, Evidence, Time};
 use Severity::{Critical, Error, Info, Warning};
 
-const fn code(code: &'static str, family: Family, severity: Severity, lighter: Severity) -> CodeInfo {
-    CodeInfo { code, family, severity, lighter }
+const fn code(
+    code: &'static str,
+    family: Family,
+    severity: Severity,
+    lighter: Severity,
+) -> CodeInfo {
+    CodeInfo {
+        code,
+        family,
+        severity,
+        lighter,
+    }
 }
 
 /// All codes.
@@ -141,7 +151,12 @@ pub(super) struct Judging<'a, 'r> {
 
 /// Judges one unit by one rule.
 pub(super) fn judge_unit<'a>(unit: &Unit<'a>, all: &[View<'a>], rule: &Rule) -> Outcome {
-    let mut judging = Judging { unit, all, rule, outcome: Outcome::default() };
+    let mut judging = Judging {
+        unit,
+        all,
+        rule,
+        outcome: Outcome::default(),
+    };
     if unit.kind != UnitKind::Loose {
         elements::judge(&mut judging);
         authorization::judge(&mut judging);
@@ -171,7 +186,12 @@ impl<'a> Judging<'a, '_> {
             return;
         }
         let new = finding(code, weight, say);
-        match self.outcome.findings.iter_mut().find(|finding| finding.code == code) {
+        match self
+            .outcome
+            .findings
+            .iter_mut()
+            .find(|finding| finding.code == code)
+        {
             None => self.outcome.findings.push(new),
             Some(old) => {
                 old.severity = old.severity.max(new.severity);
@@ -188,10 +208,6 @@ impl<'a> Judging<'a, '_> {
             self.outcome.undecided.insert(code);
         }
     }
-
-    fn say(&self, code: &str) -> Say {
-        about(code)
-    }
 }
 
 /// Starts the sentence of a finding.
@@ -200,6 +216,16 @@ fn about(code: &str) -> Say {
 }
 
 fn finding(code: &'static str, weight: Weight, say: Say) -> Finding {
-    let severity = code_info(code).map_or(Error, |info| if weight == Weight::Full { info.severity } else { info.lighter });
-    Finding { code: code.to_owned(), severity, sentence: say.done() }
+    let severity = code_info(code).map_or(Error, |info| {
+        if weight == Weight::Full {
+            info.severity
+        } else {
+            info.lighter
+        }
+    });
+    Finding {
+        code: code.to_owned(),
+        severity,
+        sentence: say.done(),
+    }
 }

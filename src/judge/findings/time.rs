@@ -3,40 +3,82 @@
 use std::collections::BTreeMap;
 
 use super::{Outcome, Weight, about, finding};
+use crate::judge::Arg;
 use crate::judge::graph::Join;
 use crate::judge::profile::Rule;
 use crate::judge::unit::is_service;
-use crate::judge::Arg;
 use crate::judge::view::{See, View, term};
 
 /// Judges times, and the counters of the producers.
 pub(in crate::judge) fn time(views: &[View<'_>], joins: &[Join<'_>], rule: &Rule) -> Outcome {
     let mut outcome = Outcome::default();
-    let posted: Vec<View<'_>> = views.iter().copied().filter(|view| !is_service(view.kind())).collect();
+    let posted: Vec<View<'_>> = views
+        .iter()
+        .copied()
+        .filter(|view| !is_service(view.kind()))
+        .collect();
     let micros = |seconds: u32| i64::from(seconds) * 1_000_000;
-    let (late, future, skew) = (micros(rule.clock.late_seconds), micros(rule.clock.future_seconds), micros(rule.clock.skew_seconds));
+    let (late, future, skew) = (
+        micros(rule.clock.late_seconds),
+        micros(rule.clock.future_seconds),
+        micros(rule.clock.skew_seconds),
+    );
     let mut find = |code: &'static str, on: Vec<View<'_>>, wanted: bool| {
         if let Some(first) = on.first().filter(|_| wanted) {
-            let say = about(code).member("occurred", *first, "occurred").member("recorded", *first, "recorded");
-            outcome.findings.push(finding(code, Weight::Full, say.count(on.len()).on(on)));
+            let say = about(code)
+                .member("occurred", *first, "occurred")
+                .member("recorded", *first, "recorded");
+            outcome
+                .findings
+                .push(finding(code, Weight::Full, say.count(on.len()).on(on)));
         }
     };
-    let before = |a: View<'_>, b: View<'_>| a.occurred().micros() < b.occurred().micros().saturating_sub(skew);
+    let before = |a: View<'_>, b: View<'_>| {
+        a.occurred().micros() < b.occurred().micros().saturating_sub(skew)
+    };
 
     let old = posted.iter().copied().filter(|view| {
-        let delay = view.recorded().micros().saturating_sub(view.occurred().micros());
-        delay > late || joins.iter().any(|join| join.cause && join.from.seq() == view.seq() && before(*view, join.to))
+        let delay = view
+            .recorded()
+            .micros()
+            .saturating_sub(view.occurred().micros());
+        delay > late
+            || joins
+                .iter()
+                .any(|join| join.cause && join.from.seq() == view.seq() && before(*view, join.to))
     });
-    find("time.backdated", old.collect(), rule.controls.contains("time.backdated"));
-    let ahead = posted.iter().copied().filter(|view| view.occurred().micros().saturating_sub(view.recorded().micros()) > future);
-    find("time.future", ahead.collect(), rule.controls.contains("time.future"));
+    find(
+        "time.backdated",
+        old.collect(),
+        rule.controls.contains("time.backdated"),
+    );
+    let ahead = posted.iter().copied().filter(|view| {
+        view.occurred()
+            .micros()
+            .saturating_sub(view.recorded().micros())
+            > future
+    });
+    find(
+        "time.future",
+        ahead.collect(),
+        rule.controls.contains("time.future"),
+    );
 
     if rule.controls.contains("order.impossible") {
-        for join in joins.iter().filter(|join| join.follows && !join.cause && before(join.from, join.to)) {
+        for join in joins
+            .iter()
+            .filter(|join| join.follows && !join.cause && before(join.from, join.to))
+        {
             let say = about("order.impossible").on([join.from, join.to]);
-            let say = say.arg("effect", type_word(join.from)).member("occurred", join.from, "occurred");
-            let say = say.arg("cause", type_word(join.to)).member("cause_occurred", join.to, "occurred");
-            outcome.findings.push(finding("order.impossible", Weight::Full, say));
+            let say = say
+                .arg("effect", type_word(join.from))
+                .member("occurred", join.from, "occurred");
+            let say =
+                say.arg("cause", type_word(join.to))
+                    .member("cause_occurred", join.to, "occurred");
+            outcome
+                .findings
+                .push(finding("order.impossible", Weight::Full, say));
         }
         outcome.findings.dedup_by(|a, b| a.sentence == b.sentence);
     }
@@ -49,7 +91,11 @@ pub(in crate::judge) fn time(views: &[View<'_>], joins: &[Join<'_>], rule: &Rule
 /// The catalogue's word for the type of an entry; a producer's own type as it is.
 fn type_word(view: View<'_>) -> Arg {
     let own = view.kind().starts_with("x.");
-    if own { view.member("type") } else { term(&format!("type.{}", view.kind())) }
+    if own {
+        view.member("type")
+    } else {
+        term(&format!("type.{}", view.kind()))
+    }
 }
 
 /// A source counts its events to this ledger, of which these are only some. A gap is certain when more numbers are
@@ -57,15 +103,26 @@ fn type_word(view: View<'_>) -> Arg {
 fn gaps(posted: &[View<'_>], outcome: &mut Outcome) {
     let mut last: BTreeMap<&str, (u64, View<'_>, usize)> = BTreeMap::new();
     for (place, view) in posted.iter().copied().enumerate() {
-        let (Some(source), See::Shown(counter)) = (view.text("/source"), view.see("/sequence")) else { continue };
-        let Some(number) = counter.value.as_u64() else { continue };
+        let (Some(source), See::Shown(counter)) = (view.text("/source"), view.see("/sequence"))
+        else {
+            continue;
+        };
+        let Some(number) = counter.value.as_u64() else {
+            continue;
+        };
         if let Some((before, earlier, earlier_place)) = last.insert(source, (number, view, place)) {
             let known_between = (place - earlier_place - 1) as u64;
             let room = (view.seq() - earlier.seq() - 1).saturating_sub(known_between);
             if number <= before || number - before - 1 > room {
-                let say = about("sequence.producer_gap").on([earlier, view]).need("source", view, "/source");
-                let say = say.need("from", earlier, "/sequence").need("to", view, "/sequence");
-                outcome.findings.push(finding("sequence.producer_gap", Weight::Full, say));
+                let say = about("sequence.producer_gap")
+                    .on([earlier, view])
+                    .need("source", view, "/source");
+                let say = say
+                    .need("from", earlier, "/sequence")
+                    .need("to", view, "/sequence");
+                outcome
+                    .findings
+                    .push(finding("sequence.producer_gap", Weight::Full, say));
             }
         }
     }

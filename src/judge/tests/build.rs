@@ -5,15 +5,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
-use crate::judge::{Absence, Entry, Subject};
 use crate::json::pointer;
+use crate::judge::{Absence, Entry, Subject};
 use crate::ledger::content::Pool;
 use crate::ledger::disclosure::{disclose, encode};
 use crate::ledger::{CaseLink, Hash, Id16, Leaf, Timestamp, sha256};
 
 /// Entries as the ledger would hold them if the events were posted now, in this order.
 pub fn entries(events: &[Value]) -> Vec<Entry> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_micros();
     let now = Timestamp::from_micros(i64::try_from(now).unwrap()).unwrap();
     let mut salt = 0_u128;
     let mut case_seq = 0;
@@ -43,7 +46,11 @@ pub fn entries(events: &[Value]) -> Vec<Entry> {
         pool.finish().unwrap();
         let case = event["case_id"].as_str().map(|id| {
             case_seq += 1;
-            CaseLink { case: id16(id), seq: case_seq - 1, prev: Hash::ZERO }
+            CaseLink {
+                case: id16(id),
+                seq: case_seq - 1,
+                prev: Hash::ZERO,
+            }
         });
         let leaf = Leaf {
             ledger: "ledger.example/test".to_owned(),
@@ -52,15 +59,24 @@ pub fn entries(events: &[Value]) -> Vec<Entry> {
             kind: event["type"].as_str().unwrap().to_owned(),
             eid: sha256(&[event["id"].as_str().unwrap_or_default().as_bytes()]),
             case,
-            trace: event["trace_id"].as_str().map(|id| Id16::from_hex(id).unwrap_or_else(|| id16(id))),
+            trace: event["trace_id"]
+                .as_str()
+                .map(|id| Id16::from_hex(id).unwrap_or_else(|| id16(id))),
             span: None,
-            occurred: event["time"].as_str().map_or(now, |t| Timestamp::parse_rfc3339(t).unwrap()),
+            occurred: event["time"]
+                .as_str()
+                .map_or(now, |t| Timestamp::parse_rfc3339(t).unwrap()),
             recorded: now.plus_micros(i64::try_from(seq).unwrap() * 1_000),
             producer: id16("producer"),
             content: disclosed.commitment(),
             fact,
         };
-        Entry { leaf, digests: disclosed.top, opened, absences: BTreeMap::new() }
+        Entry {
+            leaf,
+            digests: disclosed.top,
+            opened,
+            absences: BTreeMap::new(),
+        }
     };
     events.iter().enumerate().map(build).collect()
 }
@@ -71,9 +87,19 @@ pub fn case(entries: &[Entry]) -> Subject {
     Subject::Case(case.map_or_else(String::new, |link| link.case.to_hex()))
 }
 
+/// The question about the trace of the first entry.
+pub fn trace(entries: &[Entry]) -> Subject {
+    let trace = entries.iter().find_map(|entry| entry.leaf.trace);
+    Subject::Trace(trace.map_or_else(String::new, |trace| trace.to_hex()))
+}
+
 /// Hides a top-level member, with everything in it.
 pub fn hide(entry: &mut Entry, pointer: &str, absence: Option<Absence>) -> Hash {
-    let member = entry.opened.members.remove(pointer).unwrap_or_else(|| panic!("nothing at {pointer}"));
+    let member = entry
+        .opened
+        .members
+        .remove(pointer)
+        .unwrap_or_else(|| panic!("nothing at {pointer}"));
     entry.opened.hidden.push(member.digest);
     if let Some(absence) = absence {
         entry.absences.insert(member.digest, absence);
@@ -96,7 +122,9 @@ pub fn erase(entry: &mut Entry, by: u64) {
 
 /// Withholds everything in an entry, telling the places.
 pub fn withhold(entry: &mut Entry) {
-    hide_all(entry, |pointer| Absence::Withheld { pointer: Some(pointer.to_owned()) });
+    hide_all(entry, |pointer| Absence::Withheld {
+        pointer: Some(pointer.to_owned()),
+    });
 }
 
 fn id16(text: &str) -> Id16 {

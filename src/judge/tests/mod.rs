@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::*;
-use build::{case, entries};
+use build::{case, entries, trace};
 
 /// Where the corpus is.
 fn corpus_dir() -> PathBuf {
@@ -29,7 +29,10 @@ fn base() -> Vec<Value> {
 /// The base record, patched as fixtures are.
 fn patched(ops: Value) -> Vec<Value> {
     let mut events = Value::Array(base());
-    ops.as_array().unwrap().iter().for_each(|op| corpus::apply(&mut events, op));
+    ops.as_array()
+        .unwrap()
+        .iter()
+        .for_each(|op| corpus::apply(&mut events, op));
     events.as_array().unwrap().clone()
 }
 
@@ -42,24 +45,40 @@ fn judge_entries(entries: &[Entry]) -> Judgement {
 }
 
 fn codes(judgement: &Judgement) -> Vec<&str> {
-    judgement.findings.iter().map(|finding| finding.code.as_str()).collect()
+    judgement
+        .findings
+        .iter()
+        .map(|finding| finding.code.as_str())
+        .collect()
 }
 
 fn catalogue(lang: &str) -> Catalogue {
-    Catalogue::parse(catalogue::builtin().into_iter().find(|(l, _)| *l == lang).unwrap().1).unwrap()
+    Catalogue::parse(
+        catalogue::builtin()
+            .into_iter()
+            .find(|(l, _)| *l == lang)
+            .unwrap()
+            .1,
+    )
+    .unwrap()
 }
 
 /// All sentences of a judgement.
 fn sentences(judgement: &Judgement) -> Vec<&Sentence> {
     let answer = judgement.answer.iter().flat_map(|part| &part.sentences);
     let timeline = judgement.timeline.iter().map(|item| &item.sentence);
-    answer.chain(timeline).chain(judgement.findings.iter().map(|finding| &finding.sentence)).collect()
+    answer
+        .chain(timeline)
+        .chain(judgement.findings.iter().map(|finding| &finding.sentence))
+        .collect()
 }
 
 /// The answer in English, one line a sentence.
 fn told(entries: &[Entry], judgement: &Judgement) -> String {
     let en = catalogue("en");
-    let lines = sentences(judgement).into_iter().map(|s| render(s, &en, &Entries::new(entries)));
+    let lines = sentences(judgement)
+        .into_iter()
+        .map(|s| render(s, &en, &Entries::new(entries)));
     lines.collect::<Vec<_>>().join("\n")
 }
 

@@ -1,0 +1,637 @@
+//! What the rules mean, case by case.
+
+use super::*;
+
+/// Records of these tests whose sentences the catalogue tests go through.
+pub fn records() -> Vec<Vec<Value>> {
+    vec![
+        refused("refused"),
+        refused("escalated"),
+        refused("insufficient_evidence"),
+        two_recommendations(),
+        loose_action(),
+        without_ai(),
+        patched(
+            json!([{"op": "replace", "path": "/action/data/status", "value": "failed"}, {"op": "remove", "path": "/approval"}]),
+        ),
+        patched(json!([{"op": "replace", "path": "/approval/actor/kind", "value": "agent"}])),
+        patched(
+            json!([{"op": "remove", "path": "/action"}, {"op": "remove", "path": "/output"}, {"op": "remove", "path": "/approval"}]),
+        ),
+        patched(
+            json!([{"op": "replace", "path": "/required/data/required", "value": false}, {"op": "add", "path": "/output/data/changes", "value": [{"what": "a date", "by": "u-31"}]}]),
+        ),
+        patched(
+            json!([{"op": "add", "path": "/-", "value": event("later", "outcome.recorded", json!({"kind": "appeal", "detail": "the complainant appeals"}))}]),
+        ),
+        redrafted(true),
+    ]
+}
+
+fn event(id: &str, kind: &str, data: Value) -> Value {
+    json!({
+        "id": id, "source": "https://workflow.example/cases", "type": kind, "time": base()[15]["time"],
+        "case_id": "C-2041", "feature": "complaint.escalation", "recommendation_id": "R-9",
+        "actor": {"id": "u-17", "name": "Mara Lindqvist", "role": "case worker", "kind": "human"}, "data": data,
+    })
+}
+
+fn refused(status: &str) -> Vec<Value> {
+    let gone = [
+        "/action",
+        "/output",
+        "/approval",
+        "/required",
+        "/risk",
+        "/guard",
+        "/validation",
+        "/draft",
+        "/tool",
+        "/tool-proposed",
+        "/evidence",
+        "/facts",
+        "/policy",
+    ];
+    let mut ops: Vec<Value> = gone
+        .iter()
+        .map(|path| json!({"op": "remove", "path": path}))
+        .collect();
+    ops.push(json!({"op": "replace", "path": "/concluded/data/status", "value": status}));
+    patched(Value::Array(ops))
+}
+
+/// A second recommendation in the same case: drafted, never approved, never carried out.
+fn two_recommendations() -> Vec<Value> {
+    let mut events = base();
+    let mut other = events[7].clone();
+    other["id"] = json!("draft-2");
+    other["recommendation_id"] = json!("R-10");
+    other["run_id"] = json!("run-89");
+    other["data"]["draft"] = json!("Recommendation: close complaint C-2041.");
+    other["data"]["draft_digest"] =
+        json!("sha256:c2ef5a4a2b3a2e4e0e3e4c8f0a6a6f6d2d2c6c7b5a4f3e2d1c0b9a8f7e6d5c4b");
+    other["data"]["recommended_action"] = json!("close");
+    events.push(other);
+    events
+}
+
+/// Two recommendations, and an action that names neither.
+fn loose_action() -> Vec<Value> {
+    let mut events = two_recommendations();
+    let mut action = events[14].clone();
+    action["id"] = json!("action-2");
+    for name in ["recommendation_id", "approval_id", "run_id", "trace_id"] {
+        action.as_object_mut().unwrap().remove(name);
+    }
+    events.push(action);
+    events
+}
+
+fn without_ai() -> Vec<Value> {
+    let mut events = vec![
+        base()[0].clone(),
+        event(
+            "act",
+            "action.performed",
+            json!({"action": "answer", "status": "succeeded"}),
+        ),
+        event("note", "x.note", json!({"text": "phoned"})),
+    ];
+    events[1]
+        .as_object_mut()
+        .unwrap()
+        .remove("recommendation_id");
+    events[2]
+        .as_object_mut()
+        .unwrap()
+        .remove("recommendation_id");
+    events
+}
+
+/// A second draft after the approval; approved again or not.
+fn redrafted(again: bool) -> Vec<Value> {
+    let mut events = base();
+    let mut draft = events[7].clone();
+    let text = "Recommendation: escalate complaint C-2041 to the review board at once.";
+    draft["id"] = json!("draft-2");
+    draft["data"]["draft"] = json!(text);
+    draft["data"]["draft_digest"] = json!(crate::judge::view::digest_of(text));
+    let digest = draft["data"]["draft_digest"].clone();
+    let mut checks = events[8].clone();
+    checks["id"] = json!("validation-2");
+    let mut approval = events[12].clone();
+    approval["id"] = json!("approval-2");
+    approval["data"]["draft_digest"] = digest.clone();
+    events[13]["data"]["text"] = json!(text);
+    events[13]["data"]["digest"] = digest;
+    for event in [&mut draft, &mut checks, &mut approval] {
+        event["time"] = events[12]["time"].clone();
+    }
+    events.splice(
+        13..13,
+        if again {
+            vec![draft, checks, approval]
+        } else {
+            vec![draft, checks]
+        },
+    );
+    events
+}
+
+fn codes_of(ops: Value) -> Vec<String> {
+    codes(&judge_events(&patched(ops)))
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn a_low_risk_needs_no_approval() {
+    let judgement = judge_events(&low_risk());
+    assert_eq!(codes(&judgement), Vec::<&str>::new());
+    assert_eq!(judgement.profile_rule, Some(0));
+    // Unless the record itself asks for one.
+    let asked = codes_of(
+        json!([{"op": "replace", "path": "/risk/data/level", "value": "low"}, {"op": "remove", "path": "/approval"}]),
+    );
+    assert!(asked.contains(&"approval.absent".to_owned()), "{asked:?}");
+    // Or the authorization was given only under approval.
+    let mut events = low_risk();
+    events[1]["data"]["result"] = json!("approval_required");
+    assert!(codes(&judge_events(&events)).contains(&"approval.absent"));
+}
+
+#[test]
+fn a_requirement_that_waives_does_not_beat_the_profile() {
+    let ops = json!([{"op": "replace", "path": "/required/data/required", "value": false}, {"op": "remove", "path": "/approval"}]);
+    assert!(codes_of(ops).contains(&"approval.absent".to_owned()));
+}
+
+#[test]
+fn without_a_recorded_risk_the_strictest_rule_holds() {
+    let mut events = low_risk();
+    events.retain(|event| event["id"] != "risk");
+    let entries = entries(&events);
+    let judgement = judge_entries(&entries);
+    assert_eq!(judgement.profile_rule, Some(2));
+    assert!(
+        codes(&judgement).contains(&"missing.risk")
+            && codes(&judgement).contains(&"approval.absent")
+    );
+    assert!(told(&entries, &judgement).contains("judged by the strictest rule"));
+    // A level that is written down only after the action guided nobody.
+    let mut events = low_risk();
+    let risk = events
+        .iter()
+        .position(|event| event["id"] == "risk")
+        .unwrap();
+    let risk = events.remove(risk);
+    events.push(risk);
+    let judgement = judge_events(&events);
+    assert_eq!(judgement.profile_rule, Some(2));
+    assert!(!codes(&judgement).contains(&"missing.risk"));
+}
+
+#[test]
+fn a_late_approval_does_not_cure_whatever_time_it_claims() {
+    let events = patched(json!([
+        {"op": "move", "from": "/approval", "path": "/15"},
+        {"op": "replace", "path": "/approval/time", "value": base()[8]["time"]},
+    ]));
+    let entries = entries(&events);
+    let judgement = judge_entries(&entries);
+    assert!(codes(&judgement).contains(&"approval.after_action"));
+    assert!(
+        !codes(&judgement).contains(&"approval.absent"),
+        "it is told as late, not as absent"
+    );
+    assert_eq!(judgement.findings[0].severity, Severity::Critical);
+    assert!(
+        told(&entries, &judgement)
+            .contains("An approval is recorded only after the action was performed")
+    );
+}
+
+#[test]
+fn a_failed_attempt_needed_approval_but_weighs_less_and_a_cancelled_action_needs_none() {
+    let with = |status: &str| {
+        patched(
+            json!([{"op": "replace", "path": "/action/data/status", "value": status}, {"op": "remove", "path": "/approval"}, {"op": "remove", "path": "/output"}]),
+        )
+    };
+    let failed = judge_events(&with("failed"));
+    let finding = failed
+        .findings
+        .iter()
+        .find(|f| f.code == "approval.absent")
+        .unwrap();
+    assert_eq!(finding.severity, Severity::Error);
+    let entries = entries(&with("failed"));
+    assert!(
+        told(&entries, &judge_entries(&entries))
+            .contains("No approval is recorded before the action was attempted, without success")
+    );
+    assert!(!codes(&judge_events(&with("cancelled"))).contains(&"approval.absent"));
+    let pending = judge_events(&with("pending"));
+    assert_eq!(
+        pending
+            .findings
+            .iter()
+            .find(|f| f.code == "approval.absent")
+            .unwrap()
+            .severity,
+        Severity::Critical
+    );
+    // A yes after a failed attempt is not a yes after an action.
+    let late = patched(
+        json!([{"op": "replace", "path": "/action/data/status", "value": "failed"}, {"op": "move", "from": "/approval", "path": "/15"}]),
+    );
+    let late = judge_events(&late);
+    assert!(
+        codes(&late).contains(&"approval.absent")
+            && !codes(&late).contains(&"approval.after_action")
+    );
+}
+
+#[test]
+fn one_yes_does_not_cover_a_later_draft() {
+    let old = judge_events(&redrafted(false));
+    assert!(
+        codes(&old).contains(&"approval.other_draft")
+            && codes(&old).contains(&"output.not_approved"),
+        "{:?}",
+        codes(&old)
+    );
+    assert_eq!(codes(&judge_events(&redrafted(true))), Vec::<&str>::new());
+}
+
+#[test]
+fn an_approval_that_does_not_say_what_was_seen_covers_nothing() {
+    let found = codes_of(json!([{"op": "remove", "path": "/approval/data/draft_digest"}]));
+    assert!(
+        found.contains(&"approval.other_draft".to_owned()),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn the_approved_final_text_covers_the_action_too() {
+    let text = "Escalated, with a date.";
+    let digest = crate::judge::view::digest_of(text);
+    let found = codes_of(json!([
+        {"op": "replace", "path": "/output/data/text", "value": text},
+        {"op": "replace", "path": "/output/data/digest", "value": digest},
+        {"op": "replace", "path": "/approval/data/draft_digest", "value": digest},
+    ]));
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn a_rejection_that_was_heeded_is_no_defect() {
+    let stopped = patched(json!([
+        {"op": "replace", "path": "/approval/data/decision", "value": "rejected"},
+        {"op": "remove", "path": "/action"}, {"op": "remove", "path": "/output"},
+    ]));
+    assert_eq!(codes(&judge_events(&stopped)), Vec::<&str>::new());
+    // Something else was done: told as that, not as a rejection that was overridden.
+    let other = codes_of(json!([
+        {"op": "replace", "path": "/approval/data/decision", "value": "rejected"},
+        {"op": "replace", "path": "/action/data/action", "value": "close"}, {"op": "remove", "path": "/output"},
+    ]));
+    assert_eq!(other, ["action.not_recommended"]);
+}
+
+#[test]
+fn the_latest_decision_counts_and_a_yes_can_be_taken_back() {
+    let mut no = base()[12].clone();
+    no["id"] = json!("approval-2");
+    no["data"]["decision"] = json!("rejected");
+    no["actor"]["id"] = json!("u-40");
+    let mut events = base();
+    events.insert(13, no.clone());
+    assert!(
+        codes(&judge_events(&events)).contains(&"approval.rejected"),
+        "no after yes"
+    );
+    let mut events = base();
+    events.insert(12, no);
+    assert!(
+        !codes(&judge_events(&events)).contains(&"approval.rejected"),
+        "yes after no"
+    );
+    assert_eq!(codes(&judge_events(&events)), Vec::<&str>::new());
+}
+
+#[test]
+fn quorum_counts_different_people_in_the_right_roles() {
+    let mut events = base();
+    events[11]["data"]["quorum"] = json!(2);
+    let mut second = events[12].clone();
+    second["id"] = json!("approval-2");
+    let with = |second: &Value| {
+        let mut events = events.clone();
+        events.insert(13, second.clone());
+        codes(&judge_events(&events))
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(with(&second), ["approval.quorum"], "the same person twice");
+    second["actor"]["id"] = json!("u-32");
+    assert_eq!(with(&second), Vec::<String>::new());
+    let mut other = second.clone();
+    other["actor"]["role"] = json!("trainee");
+    assert_eq!(with(&other), ["approval.quorum"], "another role");
+    let mut machine = second.clone();
+    machine["actor"]["kind"] = json!("agent");
+    assert_eq!(with(&machine), ["approval.quorum"], "no person");
+}
+
+#[test]
+fn separation_is_met_when_enough_others_approved() {
+    let mut events = base();
+    let mut own = events[12].clone();
+    own["id"] = json!("approval-0");
+    own["actor"]["id"] = json!("u-17");
+    events.insert(12, own);
+    assert_eq!(codes(&judge_events(&events)), Vec::<&str>::new());
+    // Where nothing asks for separation, who asked may approve.
+    let medium = codes_of(json!([
+        {"op": "replace", "path": "/risk/data/level", "value": "medium"},
+        {"op": "replace", "path": "/required/data/separation_of_duties", "value": false},
+        {"op": "replace", "path": "/approval/actor/id", "value": "u-17"},
+    ]));
+    assert_eq!(medium, Vec::<String>::new());
+    // When nobody is recorded as having asked, nobody can say that the approver was another.
+    let unknown = patched(
+        json!([{"op": "remove", "path": "/request/actor/id"}, {"op": "remove", "path": "/draft/actor"}]),
+    );
+    assert_eq!(judge_events(&unknown).controls, Judged::Undetermined);
+}
+
+#[test]
+fn somebody_elses_denial_does_not_taint_the_run() {
+    let mut events = base();
+    let mut snooper = events[1].clone();
+    snooper["id"] = json!("authorization-2");
+    snooper["data"]["decision_id"] = json!("az-9");
+    snooper["data"]["result"] = json!("denied");
+    snooper["actor"]["id"] = json!("u-99");
+    snooper.as_object_mut().unwrap().remove("causes");
+    events.insert(2, snooper);
+    assert_eq!(codes(&judge_events(&events)), Vec::<&str>::new());
+    events[2]["actor"]["id"] = json!("u-17");
+    assert!(codes(&judge_events(&events)).contains(&"authorization.denied"));
+}
+
+#[test]
+fn a_proper_end_is_no_defect_and_has_its_own_answer() {
+    for (status, words) in [
+        ("refused", "ended with a refusal"),
+        ("escalated", "handing the matter over to a person"),
+        ("insufficient_evidence", "too little evidence"),
+    ] {
+        let events = refused(status);
+        let entries = entries(&events);
+        let judgement = judge_entries(&entries);
+        assert_eq!(codes(&judgement), Vec::<&str>::new(), "{status}");
+        assert_eq!(
+            (judgement.elements, judgement.controls),
+            (Judged::Good, Judged::Good)
+        );
+        assert!(
+            told(&entries, &judgement).contains(words),
+            "{}",
+            told(&entries, &judgement)
+        );
+    }
+    // It still matters who asked.
+    let mut events = refused("refused");
+    events[0]["actor"].as_object_mut().unwrap().remove("id");
+    assert_eq!(codes(&judge_events(&events)), ["missing.identity"]);
+    // And whoever acts after all gets no exemption.
+    let acted = codes_of(
+        json!([{"op": "replace", "path": "/concluded/data/status", "value": "refused"}, {"op": "remove", "path": "/approval"}]),
+    );
+    assert!(
+        acted.contains(&"approval.absent".to_owned())
+            && acted.contains(&"missing.approval_decision".to_owned())
+    );
+}
+
+#[test]
+fn a_case_without_ai_says_so_in_one_sentence() {
+    let events = without_ai();
+    let entries = entries(&events);
+    let judgement = judge_entries(&entries);
+    assert_eq!(
+        (
+            judgement.elements,
+            judgement.controls,
+            judgement.profile_rule
+        ),
+        (Judged::NotApplicable, Judged::NotApplicable, None)
+    );
+    assert_eq!(codes(&judgement), Vec::<&str>::new());
+    let summary = judgement
+        .answer
+        .iter()
+        .find(|part| part.section == Section::Summary)
+        .unwrap();
+    assert_eq!(summary.sentences.len(), 1);
+    assert_eq!(
+        judgement
+            .timeline
+            .iter()
+            .map(|item| item.sentence.template.as_str())
+            .collect::<Vec<_>>(),
+        [
+            "timeline.request.received",
+            "timeline.action.performed",
+            "timeline.other"
+        ]
+    );
+}
+
+#[test]
+fn a_flat_audit_event_is_told_as_what_it_is() {
+    let events = corpus::load_base(&corpus_dir(), "audit");
+    let entries = entries(&events);
+    let judgement = judge_entries(&entries);
+    let told = told(&entries, &judgement);
+    assert!(
+        told.contains("only a short audit event is recorded"),
+        "{told}"
+    );
+    for satisfied in [
+        "missing.identity",
+        "missing.model_version",
+        "missing.index_version",
+        "missing.citations",
+        "missing.evidence",
+        "missing.trace",
+    ] {
+        assert!(!codes(&judgement).contains(&satisfied), "{satisfied}");
+    }
+    assert!(codes(&judgement).contains(&"missing.draft"));
+    assert_eq!(judgement.elements, Judged::Bad);
+    let mut events = events;
+    events[0]["data"]["cited_source_ids"] = json!(["rule-appeals"]);
+    assert!(codes(&judge_events(&events)).contains(&"citation.not_selected"));
+}
+
+#[test]
+fn each_recommendation_is_judged_by_its_own_id() {
+    let events = two_recommendations();
+    let entries = entries(&events);
+    let all = judge_entries(&entries);
+    assert!(
+        codes(&all).contains(&"missing.approval_decision"),
+        "the second was not approved"
+    );
+    let about = |at: usize| {
+        let member = &entries[at].opened.members["/recommendation_id"];
+        let subject = Subject::Recommendation(DatumRef {
+            digest: member.digest.to_b64url(),
+            at: String::new(),
+        });
+        judge(&subject, &entries, &Profile::builtin().unwrap())
+    };
+    assert_eq!(codes(&about(7)), Vec::<&str>::new(), "the first is proper");
+    assert!(codes(&about(16)).contains(&"missing.approval_decision"));
+    assert!(
+        !codes(&about(16)).contains(&"approval.absent"),
+        "nothing was done on the second"
+    );
+}
+
+#[test]
+fn an_action_that_names_no_recommendation_is_covered_by_no_approval() {
+    let judgement = judge_events(&loose_action());
+    let absent: Vec<_> = judgement
+        .findings
+        .iter()
+        .filter(|f| f.code == "approval.absent")
+        .collect();
+    assert_eq!(absent.len(), 1);
+    assert_eq!(absent[0].sentence.entries, [18]);
+}
+
+#[test]
+fn a_recommendation_that_was_never_posted_as_a_draft_is_still_one() {
+    let judgement = judge_events(&patched(json!([{"op": "remove", "path": "/draft"}])));
+    assert_eq!(judgement.elements, Judged::Bad);
+    assert!(codes(&judgement).contains(&"missing.draft"));
+}
+
+#[test]
+fn a_guard_that_later_lets_it_pass_is_not_overridden() {
+    let mut events = base();
+    let mut blocked = events[9].clone();
+    blocked["id"] = json!("guard-0");
+    blocked["data"]["result"] = json!("blocked");
+    events.insert(9, blocked);
+    assert_eq!(codes(&judge_events(&events)), Vec::<&str>::new());
+    events[10]["data"]["guard"] = json!("another guard");
+    assert!(codes(&judge_events(&events)).contains(&"guardrail.overridden"));
+}
+
+#[test]
+fn a_failed_check_that_stopped_the_run_weighs_less() {
+    let stopped = patched(json!([
+        {"op": "replace", "path": "/validation/data/checks/2/outcome", "value": "failed"},
+        {"op": "remove", "path": "/output"}, {"op": "remove", "path": "/action"},
+        {"op": "replace", "path": "/concluded/data/status", "value": "escalated"},
+    ]));
+    let judgement = judge_events(&stopped);
+    assert_eq!(codes(&judgement), ["validation.failed"]);
+    assert_eq!(judgement.findings[0].severity, Severity::Warning);
+}
+
+#[test]
+fn a_cause_that_is_dated_later_makes_its_effect_backdated() {
+    let found =
+        codes_of(json!([{"op": "replace", "path": "/request/time", "value": base()[7]["time"]}]));
+    assert!(found.contains(&"time.backdated".to_owned()), "{found:?}");
+}
+
+#[test]
+fn null_is_absent() {
+    let found =
+        codes_of(json!([{"op": "replace", "path": "/draft/data/model_version", "value": null}]));
+    assert_eq!(found, ["missing.model_version"]);
+}
+
+#[test]
+fn a_gap_is_claimed_only_when_no_other_entry_can_fill_it() {
+    let mut events = base();
+    for (at, event) in events.iter_mut().enumerate() {
+        event["sequence"] = json!(at + 100);
+    }
+    assert_eq!(codes(&judge_events(&events)), Vec::<&str>::new());
+    let mut entries = entries(&events);
+    entries.remove(5);
+    assert_eq!(
+        codes(&judge_entries(&entries)),
+        Vec::<&str>::new(),
+        "another case may hold the number between"
+    );
+    events[5]["sequence"] = json!(104);
+    assert!(
+        codes(&judge_events(&events)).contains(&"sequence.producer_gap"),
+        "a number twice"
+    );
+}
+
+#[test]
+fn judging_is_deterministic() {
+    for fixture in corpus::load_all(&corpus_dir()) {
+        let entries = entries(&fixture.with);
+        assert_eq!(judge_entries(&entries), judge_entries(&entries.clone()));
+    }
+}
+
+#[test]
+fn the_graph_joins_by_recorded_ids_only() {
+    let entries = entries(&base());
+    let graph = judge_entries(&entries).graph;
+    let has = |from: u64, relation: &str, to: u64| {
+        graph
+            .iter()
+            .any(|e| e.from == from && e.relation == relation && e.to == to)
+    };
+    assert!(
+        has(2, "was_informed_by", 1),
+        "authorization to request, by request id"
+    );
+    assert!(has(3, "was_informed_by", 2), "candidates to authorization");
+    assert!(
+        has(8, "used", 3) && has(8, "used", 4) && has(8, "used", 5),
+        "draft to what it cites"
+    );
+    assert!(has(8, "acted_on_behalf_of", 1));
+    assert!(has(9, "used", 8) && has(13, "used", 8) && has(13, "was_informed_by", 12));
+    assert!(has(14, "was_derived_from", 8) && has(15, "was_informed_by", 13));
+    let texts: Vec<String> = graph.iter().map(|edge| edge.by.digest.clone()).collect();
+    assert!(texts.iter().all(|digest| matches!(
+        Entries::new(&entries).datum(&DatumRef {
+            digest: digest.clone(),
+            at: String::new()
+        }),
+        Resolved::Value(_)
+    )));
+    // Nothing is joined when nothing says so.
+    let mut bare = vec![base()[0].clone(), base()[12].clone()];
+    for event in &mut bare {
+        for name in [
+            "request_id",
+            "run_id",
+            "recommendation_id",
+            "approval_id",
+            "causes",
+        ] {
+            event.as_object_mut().unwrap().remove(name);
+        }
+    }
+    assert!(judge_events(&bare).graph.is_empty());
+}
