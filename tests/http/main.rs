@@ -11,5 +11,6 @@
 mod findings;
 mod harness;
 
+mod authorization;
 mod corpus;
 mod recording;

@@ -122,17 +122,23 @@ impl Answer {
         std::str::from_utf8(&self.body).unwrap()
     }
 
+    /// The beginning of the body, for messages.
+    pub fn start(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        text.chars().take(600).collect()
+    }
+
     /// The JSON of an answer that must have this status.
     #[track_caller]
     pub fn json(&self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{}: {}", self.asked, self.text());
+        assert_eq!(self.status, status, "{}: {}", self.asked, self.start());
         serde_json::from_slice(&self.body).unwrap()
     }
 
     /// The text of an answer that must have succeeded.
     #[track_caller]
     pub fn ok(&self) -> &str {
-        assert_eq!(self.status, 200, "{}: {}", self.asked, self.text());
+        assert_eq!(self.status, 200, "{}: {}", self.asked, self.start());
         self.text()
     }
 
@@ -164,7 +170,7 @@ impl Answer {
     fn check(&self, method: &str, path: &str) {
         let asked = &self.asked;
         let fault = documented::fault(method, path, self.status, self.media_type());
-        assert_eq!(fault, None, "{asked} -> {}: {}", self.status, self.text());
+        assert_eq!(fault, None, "{asked} -> {}: {}", self.status, self.start());
         assert!(
             !self.header("x-request-id").is_empty(),
             "{asked} has a request id"
