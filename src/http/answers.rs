@@ -12,7 +12,7 @@ use super::problem::{Kind, Problem, ProblemBody};
 use crate::access::Permission;
 use crate::judge::{self, Arg, Judged, Judgement, Sentence, Severity};
 use crate::ledger::Hash;
-use crate::reconstruct::{CaseName, Collected, Question, collect};
+use crate::reconstruct::{CaseName, Collected, Question, ReconstructError, collect};
 use crate::report;
 
 /// How to answer.
@@ -158,34 +158,20 @@ pub struct TimelineEntry {
     pub event: Option<Value>,
 }
 
-/// Collects for a caller: with content where they may read it, else for verdicts only. Tells which it is.
+/// Collects for a caller: with content where they may read it, else for verdicts only, and then nothing that is
+/// named by content. Tells which it is.
 fn gather(at: &InLedger<Why>, question: &Question) -> Result<(Collected, bool), Problem> {
     if at.may(Permission::ReadContent) {
         match collect(&at.ledger, question, &at.sight(Permission::ReadContent)) {
             Ok(found) => return Ok((found, true)),
-            Err(e) if !at.may(Permission::ReadVerdicts) => return Err(e.into()),
-            Err(_) => {}
+            Err(ReconstructError::NotFound) => {}
+            Err(e) => return Err(e.into()),
         }
     }
-    Ok((
-        collect(&at.ledger, question, &at.sight(Permission::ReadVerdicts))?,
-        false,
-    ))
-}
-
-/// An auditor addresses cases by pseudonym: a case id would tell whether somebody has a case.
-fn may_name(at: &InLedger<Why>, question: &Question) -> Result<(), Problem> {
-    let named = match question {
-        Question::Case(name) => Some(name),
-        Question::Trace(_, name) | Question::Recommendation(_, name) => name.as_ref(),
-    };
-    if matches!(named, Some(CaseName::Id(_))) && !at.may(Permission::ReadContent) {
-        return Err(Problem::not_found("case, trace or recommendation"));
+    if !at.may(Permission::ReadVerdicts) || question.names_content() {
+        return Err(ReconstructError::NotFound.into());
     }
-    if matches!(question, Question::Recommendation(..)) && !at.may(Permission::ReadContent) {
-        return Err(Problem::not_found("case, trace or recommendation"));
-    }
-    Ok(())
+    Ok((collect(&at.ledger, question, &at.sight(Permission::ReadVerdicts))?, false))
 }
 
 /// The catalogue that the request asks for.
@@ -251,14 +237,7 @@ impl Teller<'_> {
     }
 }
 
-async fn why(
-    at: InLedger<Why>,
-    server: web::Data<Server>,
-    request: HttpRequest,
-    query: AnswerQuery,
-    question: Question,
-) -> Result<HttpResponse, Problem> {
-    may_name(&at, &question)?;
+async fn why(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest, query: AnswerQuery, question: Question) -> Result<HttpResponse, Problem> {
     catalogue(&server, &request, &query)?;
     let lang = request.clone();
     let as_of = at.ledger.size();
@@ -339,14 +318,7 @@ fn sequence(collected: &Collected) -> &'static str {
     "complete"
 }
 
-async fn timeline(
-    at: InLedger<Why>,
-    server: web::Data<Server>,
-    request: HttpRequest,
-    query: AnswerQuery,
-    question: Question,
-) -> Result<HttpResponse, Problem> {
-    may_name(&at, &question)?;
+async fn timeline(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest, query: AnswerQuery, question: Question) -> Result<HttpResponse, Problem> {
     catalogue(&server, &request, &query)?;
     let as_of = at.ledger.size();
     let state = server.clone();

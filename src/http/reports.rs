@@ -14,7 +14,7 @@ use crate::access::{Permission, Role};
 use crate::json::{Fault, FaultKind};
 use crate::judge::Judged;
 use crate::ledger::Id16;
-use crate::reconstruct::{CaseName, CaseSight, Question};
+use crate::reconstruct::{CaseSight, Question};
 use crate::report::{self, Order};
 use crate::verify::format::MAX_TEXT;
 
@@ -167,18 +167,8 @@ pub async fn issue_report(
     }
     let question = question(&request.subject)?;
     let content = at.may(Permission::ReadContent);
-    let sight = at.sight(if content {
-        Permission::ReadContent
-    } else {
-        Permission::IssueReports
-    });
-    let names_id = matches!(
-        &question,
-        Question::Case(CaseName::Id(_))
-            | Question::Trace(_, Some(CaseName::Id(_)))
-            | Question::Recommendation(..)
-    );
-    if names_id && !content {
+    let sight = at.sight(if content { Permission::ReadContent } else { Permission::IssueReports });
+    if question.names_content() && !content {
         return Err(Problem::not_found("case, trace or recommendation"));
     }
     let order = Order {

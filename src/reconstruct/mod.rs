@@ -32,6 +32,19 @@ pub enum Question {
     Recommendation(String, Option<CaseName>),
 }
 
+impl Question {
+    /// Whether it names something by an id that is content: then only who may read that content may ask, or guessing
+    /// would tell whether somebody has a case.
+    #[must_use]
+    pub fn names_content(&self) -> bool {
+        match self {
+            Self::Recommendation(..) | Self::Case(CaseName::Id(_)) | Self::Trace(_, Some(CaseName::Id(_))) => true,
+            Self::Trace(id, _) => !is_w3c_trace(id),
+            Self::Case(CaseName::Pseudonym(_)) => false,
+        }
+    }
+}
+
 /// Why there is nothing to judge.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconstructError {
@@ -204,6 +217,12 @@ pub fn collect(
         Question::Recommendation(id, _) => name_recommendation(collected, id),
         _ => Ok(collected),
     }
+}
+
+/// Whether a trace id stands in leaves as it was posted; any other is content.
+#[must_use]
+pub fn is_w3c_trace(posted: &str) -> bool {
+    Id16::from_hex(posted).is_some_and(|id| id.0 != [0; 16])
 }
 
 /// The trace id that stands in leaves for one that was posted.

@@ -75,7 +75,7 @@ pub fn open(
 pub fn shapes(seq: u64, occurred: Timestamp, opened: &Opened, log: &mut Log) {
     let place = format!("entry {seq}");
     for (at, member) in &opened.members {
-        if !is_event_pointer(at) {
+        if !is_event_pointer(at) || is_whole(at) && !may_be_whole(at, &member.value, opened) {
             let text = format!("Entry {seq} shows a member at `{at}`, a place that no event has.");
             log.add(Code::DisclosurePointer, &place, text);
         }
@@ -107,6 +107,18 @@ pub fn shapes(seq: u64, occurred: Timestamp, opened: &Opened, log: &mut Log) {
     }
 }
 
+/// Whether the pointer names an object whose members are disclosed one by one.
+fn is_whole(at: &str) -> bool {
+    matches!(at, "/actor" | "/subject" | "/data")
+}
+
+/// Such an object is one disclosure only when it has no members: it is `null` or `{}`.
+fn may_be_whole(at: &str, value: &Value, opened: &Opened) -> bool {
+    let empty = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+    let inside = format!("{at}/");
+    empty && !opened.members.keys().any(|k| k.starts_with(&inside))
+}
+
 /// `/name`, or `/actor/name`, `/subject/name`, `/data/name`, `/ext/name`. The type is never content.
 pub fn is_event_pointer(at: &str) -> bool {
     let Some(tokens) = pointer::split(at) else {
@@ -118,7 +130,7 @@ pub fn is_event_pointer(at: &str) -> bool {
         .collect::<Vec<_>>()
         .as_slice()
     {
-        ["type" | "actor" | "subject" | "data" | "ext"] => false,
+        ["type" | "ext"] => false,
         [_] => true,
         ["actor" | "subject" | "data" | "ext", _] => true,
         _ => false,

@@ -199,7 +199,7 @@ fn posted_members(event: &Map<String, Value>, declared: &[&str]) -> BTreeMap<Str
             ("time", Value::String(t)) if is_plain_time(t) => {}
             ("trace_id", _) if trace(event).is_some() => {}
             ("span_id", _) if span(event).is_some() => {}
-            ("actor" | "subject" | "data", Value::Object(members)) => {
+            ("actor" | "subject" | "data", Value::Object(members)) if !members.is_empty() => {
                 let each = members.iter().filter(|(_, v)| !v.is_null());
                 out.extend(each.map(|(n, v)| (pointer::join(&at, n), v.clone())));
             }

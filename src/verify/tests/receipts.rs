@@ -281,6 +281,25 @@ fn disclosures_must_be_all_and_only_those_committed_to() {
 }
 
 #[test]
+fn an_object_without_members_is_one_disclosure() {
+    let given = given(|_, members| {
+        members.push(("/subject", json!({})));
+    });
+    let mut event = posted();
+    event["subject"] = json!({});
+    assert_eq!(codes(&checked(&given, &event)), []);
+    event["subject"] = Value::Null;
+    let added = [(Code::EventAdded, "/subject")];
+    assert_eq!(codes(&checked(&given, &event)), added);
+    event["subject"] = json!({"id": "p"});
+    let both = [(Code::EventAbsent, "/subject/id"), added[0]];
+    assert_eq!(codes(&checked(&given, &event)), both);
+    let whole = [(Code::EventAbsent, "/subject")];
+    event["subject"] = json!({});
+    assert_eq!(codes(&checked(&sound(), &event)), whole);
+}
+
+#[test]
 fn what_the_leaf_cannot_say_is_content() {
     let given = given(|leaf, members| {
         members.push(("/time", json!("2026-01-02T04:04:05.5+01:00")));

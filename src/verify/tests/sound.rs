@@ -37,6 +37,19 @@ fn a_sound_report_is_accepted() {
 }
 
 #[test]
+fn an_object_without_members_is_one_disclosure() {
+    let mut events = events();
+    let empty = [("/actor", Value::Null), ("/subject", json!({}))];
+    events[6].members.extend(empty);
+    events[10].members = vec![("/data", json!({}))];
+    let build = Build {
+        events,
+        ..Build::default()
+    };
+    assert_eq!(check(&build.run()).problems, []);
+}
+
+#[test]
 fn words_and_json_tell_each_verdict() {
     let check = check(&Build::default().run());
     let text = words::report(&check);

@@ -1,0 +1,16 @@
+//! The service from outside: a real store, a real listener, and a client that believes nothing.
+//!
+//! Every answer that any test gets is held against the OpenAPI document (see `harness::client`).
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../findings/mod.rs"]
+mod findings;
+mod harness;
+
+mod authorization;
+mod corpus;
+mod recording;
