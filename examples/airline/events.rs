@@ -104,21 +104,31 @@ pub fn events(run: &Run, findings: &Findings) -> Vec<Event> {
     writer.out
 }
 
-/// One batch for each turn of the customer: what a workflow system would post when the turn is over.
-pub fn batches(run: &Run, events: Vec<Event>) -> Vec<Vec<Value>> {
-    let mut batches: Vec<Vec<Value>> = Vec::new();
-    let mut turn = None;
+/// One request for each message: a workflow system records what was said before it goes on.
+pub fn requests(events: Vec<Event>) -> Vec<Vec<Value>> {
+    let mut requests: Vec<Vec<Value>> = Vec::new();
+    let mut last = None;
     for event in events {
-        let of = run.customer_before(event.message.saturating_add(1));
-        if turn != Some(of) || batches.is_empty() {
-            turn = Some(of);
-            batches.push(Vec::new());
+        if last != Some(event.message) {
+            last = Some(event.message);
+            requests.push(Vec::new());
         }
-        if let Some(batch) = batches.last_mut() {
-            batch.push(event.body);
+        if let Some(request) = requests.last_mut() {
+            request.push(event.body);
         }
     }
-    batches
+    requests
+}
+
+/// The event that tells what became of the call in a message.
+pub fn action_of(run: &Run, call: usize) -> Option<String> {
+    let (answered, _) = run.messages.get(call)?.call.as_ref()?.answer.as_ref()?;
+    Some(format!("{}-action", prefix(run, *answered)))
+}
+
+/// Prefix of the ids of a message's events, and of what they create.
+fn prefix(run: &Run, message: usize) -> String {
+    format!("airline-{}-{}-m{message:03}", run.task, run.trial)
 }
 
 /// How a run ended, as far as the conversation itself shows.
@@ -180,9 +190,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Prefix of the ids of a message's events, and of what they create.
     fn id(&self, message: usize) -> String {
-        format!("airline-{}-{}-m{message:03}", self.run.task, self.run.trial)
+        prefix(self.run, message)
     }
 
     fn customer(&self) -> Value {
@@ -632,16 +641,25 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_a_turn_of_the_customer() -> Result<(), String> {
+    fn a_request_is_a_message() -> Result<(), String> {
         let run = sample::run(&[
             ("user", "Cancel"),
             ("assistant", ASK),
             ("user", "Yes."),
             ("call", CANCEL),
         ])?;
-        let batches = batches(&run, events(&run, &judge(&run)));
-        let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();
-        assert_eq!(sizes, [1, 3, 5]);
+        let requests = requests(events(&run, &judge(&run)));
+        let sizes: Vec<usize> = requests.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [1, 1, 2, 1, 1, 3]);
+        let action = action_of(&run, 4);
+        assert_eq!(action.as_deref(), Some("airline-7-1-m005-action"));
+        assert!(
+            requests
+                .iter()
+                .flatten()
+                .any(|event| event["id"].as_str() == action.as_deref())
+        );
+        assert_eq!(action_of(&run, 3), None);
         Ok(())
     }
 }
