@@ -1,8 +1,7 @@
 //! What the reports say about all runs, in tables.
 
 use crate::consent::Verdict;
-use crate::play::{Change, Played};
-use serde::Serialize;
+use crate::play::{Change, Played, word};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use whereas::judge::Severity;
@@ -41,12 +40,6 @@ pub fn summary(played: &[Played]) -> Result<String, std::fmt::Error> {
 
 fn changes(played: &[Played]) -> impl Iterator<Item = &Change> {
     played.iter().flat_map(|run| &run.changes)
-}
-
-/// A word as it stands in JSON.
-fn word(value: impl Serialize) -> String {
-    let value = serde_json::to_value(value).unwrap_or_default();
-    value.as_str().unwrap_or_default().replace('_', " ")
 }
 
 fn verdicts(out: &mut String, played: &[Played]) -> std::fmt::Result {
