@@ -1,12 +1,13 @@
-//! The part of the HTTP API that a workflow system and a reader of reports use.
+//! The part of the HTTP API that a workflow system, a reader of reports and their administrator use.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Largest answer that is read: reports carry their evidence.
 const MAX_ANSWER: u64 = 64 << 20;
 
-/// What can go wrong when talking to the ledger.
+/// What can go wrong when talking to the service.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// No answer.
@@ -17,7 +18,7 @@ pub enum ApiError {
         /// What happened.
         cause: ureq::Error,
     },
-    /// The ledger says no. The body is its problem document.
+    /// The service says no. The body is its problem document.
     #[error("{path}: {status}\n{body}")]
     Refused {
         /// The path asked for.
@@ -37,99 +38,109 @@ pub enum ApiError {
     },
 }
 
-/// A ledger, reached over HTTP.
-pub struct Ledger {
+/// A service, reached over HTTP with one token.
+pub struct Client {
     agent: ureq::Agent,
-    base: String,
+    url: String,
     token: String,
 }
 
-/// How the events of a batch were taken.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+/// What became of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Taken {
-    /// New entries.
-    pub created: usize,
-    /// Events that were there already.
-    pub duplicates: usize,
+    /// Its position in the ledger.
+    pub seq: u64,
+    /// The receipt.
+    pub receipt: String,
+    /// The disclosures, to recompute what was committed.
+    pub disclosures: Vec<String>,
 }
 
-impl Ledger {
-    /// The ledger `name` at `url`.
-    pub fn new(url: &str, name: &str, token: &str) -> Self {
+/// The answer to a post.
+#[derive(Debug, Deserialize)]
+struct Posted {
+    items: Vec<Taken>,
+}
+
+impl Client {
+    /// Talks to the service at `url`.
+    pub fn new(url: &str, token: &str) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(60)))
             .build();
-        let base = format!("{}/v1/ledgers/{name}", url.trim_end_matches('/'));
         Self {
             agent: config.into(),
-            base,
+            url: url.trim_end_matches('/').to_owned(),
             token: token.to_owned(),
         }
     }
 
-    /// Posts a batch: all of it is taken, in this order, or nothing.
-    pub fn post_events(&self, batch: &[Value]) -> Result<Taken, ApiError> {
-        let answer = self.post("events", &json!(batch))?;
-        let taken = count(&answer);
-        if taken.created.saturating_add(taken.duplicates) == batch.len() {
-            return Ok(taken);
+    /// Creates a principal with one grant; gives its token. Only for the administrator.
+    pub fn principal(&self, name: &str, grant: &Value) -> Result<String, ApiError> {
+        let path = "/v1/principals";
+        let made = self.post(path, &json!({"name": name, "grants": [grant]}))?;
+        let path = format!("{path}/{}/tokens", text(path, &made, "id")?);
+        let made = self.post(&path, &json!({}))?;
+        text(&path, &made, "token").map(str::to_owned)
+    }
+
+    /// Posts events: all of them are taken, in this order, or none.
+    pub fn post_events(&self, ledger: &str, events: &[Value]) -> Result<Vec<Taken>, ApiError> {
+        let path = format!("/v1/ledgers/{ledger}/events");
+        let answer = self.post(&path, &json!(events))?;
+        let unexpected = |what| ApiError::Unexpected {
+            path: path.clone(),
+            what,
+        };
+        let posted: Posted =
+            serde_json::from_value(answer).map_err(|error| unexpected(error.to_string()))?;
+        if posted.items.len() == events.len() {
+            return Ok(posted.items);
         }
-        Err(ApiError::Unexpected {
-            path: "events".to_owned(),
-            what: format!("not every event was taken: {answer}"),
-        })
+        Err(unexpected("not every event was taken".to_owned()))
     }
 
     /// Asks why, for a case.
-    pub fn why(&self, case: &str) -> Result<Value, ApiError> {
-        let path = format!("cases/{case}/why");
-        let text = self.get(&path)?;
-        serde_json::from_str(&text).map_err(|error| ApiError::Unexpected {
-            path,
-            what: error.to_string(),
-        })
+    pub fn why(&self, ledger: &str, case: &str) -> Result<Value, ApiError> {
+        let path = format!("/v1/ledgers/{ledger}/cases/{case}/why?lang=en");
+        parse(&path, &self.get(&path)?)
     }
 
     /// Has a report about a case issued, and fetches it. The bytes are as served.
-    pub fn report(&self, case: &str, purpose: &str) -> Result<String, ApiError> {
-        let answer = self.post(
-            "reports",
-            &json!({"subject": {"case": case}, "purpose": purpose}),
-        )?;
-        let id = answer
-            .get("id")
-            .map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
-        let id = id.ok_or_else(|| ApiError::Unexpected {
-            path: "reports".to_owned(),
-            what: "no id".to_owned(),
-        })?;
-        self.get(&format!("reports/{id}"))
+    pub fn report(&self, ledger: &str, case: &str, purpose: &str) -> Result<String, ApiError> {
+        let path = format!("/v1/ledgers/{ledger}/reports");
+        let order = json!({"subject": {"case": case}, "purpose": purpose});
+        let issued = self.post(&path, &order)?;
+        self.get(text(&path, &issued, "href")?)
     }
 
     fn post(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
-        let sent = self
-            .agent
-            .post(format!("{}/{path}", self.base))
-            .header("authorization", format!("Bearer {}", self.token))
-            .send_json(body);
-        let text = read(path, sent)?;
-        serde_json::from_str(&text).map_err(|error| ApiError::Unexpected {
-            path: path.to_owned(),
-            what: error.to_string(),
-        })
+        let request = self.agent.post(format!("{}{path}", self.url));
+        let request = request.header("authorization", format!("Bearer {}", self.token));
+        parse(path, &read(path, request.send_json(body))?)
     }
 
     fn get(&self, path: &str) -> Result<String, ApiError> {
-        let url = format!("{}/{path}", self.base);
-        read(
-            path,
-            self.agent
-                .get(url)
-                .header("authorization", format!("Bearer {}", self.token))
-                .call(),
-        )
+        let request = self.agent.get(format!("{}{path}", self.url));
+        let request = request.header("authorization", format!("Bearer {}", self.token));
+        read(path, request.call())
     }
+}
+
+fn parse(path: &str, text: &str) -> Result<Value, ApiError> {
+    serde_json::from_str(text).map_err(|error| ApiError::Unexpected {
+        path: path.to_owned(),
+        what: error.to_string(),
+    })
+}
+
+fn text<'a>(path: &str, answer: &'a Value, member: &str) -> Result<&'a str, ApiError> {
+    let found = answer.get(member).and_then(Value::as_str);
+    found.ok_or_else(|| ApiError::Unexpected {
+        path: path.to_owned(),
+        what: format!("no `{member}`"),
+    })
 }
 
 fn read(
@@ -156,38 +167,4 @@ fn read(
         status: status.as_u16(),
         body,
     })
-}
-
-fn count(answer: &Value) -> Taken {
-    let items = answer
-        .get("items")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    items.fold(Taken::default(), |mut taken, item| {
-        match item.get("status").and_then(Value::as_str) {
-            Some("created") => taken.created = taken.created.saturating_add(1),
-            Some("duplicate") => taken.duplicates = taken.duplicates.saturating_add(1),
-            _ => {}
-        }
-        taken
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_what_was_taken() {
-        let answer = json!({"items": [{"status": "created", "seq": 4}, {"status": "duplicate"}, {"status": "odd"}]});
-        assert_eq!(
-            count(&answer),
-            Taken {
-                created: 1,
-                duplicates: 1
-            }
-        );
-        assert_eq!(count(&json!([])), Taken::default());
-    }
 }

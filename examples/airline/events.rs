@@ -6,7 +6,7 @@ use crate::transcript::{Call, Role, Run, TRANSFER};
 use crate::words;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The system that states the events.
 pub const SOURCE: &str = "https://airline.example/agent";
@@ -64,6 +64,7 @@ pub fn events(run: &Run, findings: &Findings) -> Vec<Event> {
         run,
         case: case_id(run),
         facts: Vec::new(),
+        payments: BTreeMap::new(),
         out: Vec::new(),
     };
     for (at, message) in run.messages.iter().enumerate() {
@@ -104,21 +105,31 @@ pub fn events(run: &Run, findings: &Findings) -> Vec<Event> {
     writer.out
 }
 
-/// One batch for each turn of the customer: what a workflow system would post when the turn is over.
-pub fn batches(run: &Run, events: Vec<Event>) -> Vec<Vec<Value>> {
-    let mut batches: Vec<Vec<Value>> = Vec::new();
-    let mut turn = None;
+/// One request for each message: a workflow system records what was said before it goes on.
+pub fn requests(events: Vec<Event>) -> Vec<Vec<Value>> {
+    let mut requests: Vec<Vec<Value>> = Vec::new();
+    let mut last = None;
     for event in events {
-        let of = run.customer_before(event.message.saturating_add(1));
-        if turn != Some(of) || batches.is_empty() {
-            turn = Some(of);
-            batches.push(Vec::new());
+        if last != Some(event.message) {
+            last = Some(event.message);
+            requests.push(Vec::new());
         }
-        if let Some(batch) = batches.last_mut() {
-            batch.push(event.body);
+        if let Some(request) = requests.last_mut() {
+            request.push(event.body);
         }
     }
-    batches
+    requests
+}
+
+/// The event that tells what became of the call in a message.
+pub fn action_of(run: &Run, call: usize) -> Option<String> {
+    let (answered, _) = run.messages.get(call)?.call.as_ref()?.answer.as_ref()?;
+    Some(format!("{}-action", prefix(run, *answered)))
+}
+
+/// Prefix of the ids of a message's events, and of what they create.
+fn prefix(run: &Run, message: usize) -> String {
+    format!("airline-{}-{}-m{message:03}", run.task, run.trial)
 }
 
 /// How a run ended, as far as the conversation itself shows.
@@ -142,9 +153,16 @@ pub fn conclusion(run: &Run, findings: &Findings) -> (&'static str, &'static str
         .filter(|judged| judged.tool != crate::transcript::CERTIFICATE)
         .map(|judged| judged.succeeded)
         .collect();
+    // What the customer has approved and the agent has not tried was not refused.
+    let approved = findings
+        .decisions
+        .iter()
+        .any(|decision| decision.answer == Answer::Approved);
     let refused = || {
-        (0..run.messages.len())
-            .any(|at| run.is_shown(at) && words::has_any(&words::plain(run.text(at)), &REFUSALS))
+        !approved
+            && (0..run.messages.len()).any(|at| {
+                run.is_shown(at) && words::has_any(&words::plain(run.text(at)), &REFUSALS)
+            })
     };
     if calls().any(|call| call.tool == TRANSFER) {
         return ("escalated", "transferred to a human agent");
@@ -176,13 +194,14 @@ struct Writer<'a> {
     run: &'a Run,
     case: String,
     facts: Vec<Fact>,
+    /// How many payments the last answer about a reservation showed.
+    payments: BTreeMap<String, usize>,
     out: Vec<Event>,
 }
 
 impl Writer<'_> {
-    /// Prefix of the ids of a message's events, and of what they create.
     fn id(&self, message: usize) -> String {
-        format!("airline-{}-{}-m{message:03}", self.run.task, self.run.trial)
+        prefix(self.run, message)
     }
 
     fn customer(&self) -> Value {
@@ -331,7 +350,8 @@ impl Writer<'_> {
                 evidence.push(piece);
             }
             let id = format!("c{}", claims.len().saturating_add(1));
-            claims.push(json!({"id": id, "text": line.trim(), "citations": citations}));
+            let text = bare.trim_start_matches([' ', '-', '#']).trim_end();
+            claims.push(json!({"id": id, "text": text, "citations": citations}));
         }
         (claims, evidence)
     }
@@ -343,8 +363,7 @@ impl Writer<'_> {
             Answer::Rejected => "rejected",
             Answer::Unclear => return,
         };
-        let data = json!({"decision": said, "meaning": "the customer's answer to the proposal shown",
-            "reason": self.run.text(decision.at), "draft_digest": digest(self.run.text(decision.proposal))});
+        let data = json!({"decision": said, "reason": self.run.text(decision.at), "draft_digest": digest(self.run.text(decision.proposal))});
         let joins = json!({"recommendation_id": recommendation, "approval_id": format!("{recommendation}-approval")});
         let actor = self.customer();
         self.push(
@@ -359,9 +378,9 @@ impl Writer<'_> {
 
     /// A call with its answer. For a judged call also the action, bound to the proposal that it carries out.
     fn call(&mut self, at: usize, call: &Call, judged: Option<&Judged>) {
-        let recommendation = judged
-            .and_then(Judged::carries_out)
-            .map(|proposal| self.id(proposal));
+        // A change that carries out no proposal is a recommendation of its own, which nobody was shown.
+        let carries_out = |judged: &Judged| self.id(judged.carries_out().unwrap_or(at));
+        let recommendation = judged.map(carries_out);
         let consented = judged.is_some_and(|judged| judged.verdict == Verdict::Consented);
         let approval = recommendation
             .as_ref()
@@ -373,9 +392,10 @@ impl Writer<'_> {
             () if call.reads() => "read",
             () => "none",
         };
-        // The model repeats call ids: the message's own index makes the key.
+        // The model repeats call ids within a run: the message's own index makes them unique.
         let key = judged.map(|_| self.id(at));
-        let tool = json!({"tool": call.tool, "call_id": call.id, "side_effect_level": level,
+        let call_id = format!("{}:{}", self.id(at), call.id);
+        let tool = json!({"tool": call.tool, "call_id": call_id, "side_effect_level": level,
             "arguments_summary": call.arguments, "idempotency_key": key});
         if judged.is_some() {
             self.push(
@@ -420,12 +440,9 @@ impl Writer<'_> {
             executed,
         );
         if judged.is_some() {
-            let changed = serde_json::from_str::<Value>(text).ok();
-            let changed = changed
-                .as_ref()
-                .and_then(|answer| answer.get("reservation_id")?.as_str());
+            let effects = self.effects(call, text);
             let data = json!({"action": call.tool, "status": if failed { "failed" } else { "succeeded" },
-                "idempotency_key": key, "side_effects": changed.map(|id| vec![format!("reservation:{id}")]),
+                "idempotency_key": key, "side_effects": effects,
                 "error": failed.then_some(text)});
             self.push(
                 *answered,
@@ -436,8 +453,33 @@ impl Writer<'_> {
                 data,
             );
         } else if call.reads() && !failed {
+            self.effects(call, text);
             self.fact(*answered, call, text);
         }
+    }
+
+    /// What an answer shows to be changed: the reservation, and the payments that its last answer did not show yet.
+    fn effects(&mut self, call: &Call, text: &str) -> Option<Vec<String>> {
+        let answer: Value = serde_json::from_str(text).ok()?;
+        let id = answer.get("reservation_id")?.as_str()?;
+        let payments = answer.get("payment_history").and_then(Value::as_array);
+        let payments = payments.map_or(&[][..], Vec::as_slice);
+        let known = self.payments.insert(id.to_owned(), payments.len());
+        let known = match known {
+            None if call.tool == "book_reservation" => 0,
+            None => payments.len(),
+            Some(known) => known,
+        };
+        let payment = |payment: &Value| {
+            let with = payment.get("payment_id")?.as_str()?;
+            Some(format!("payment:{with}:{}", payment.get("amount")?))
+        };
+        let new = payments.iter().skip(known).filter_map(payment);
+        Some(
+            std::iter::once(format!("reservation:{id}"))
+                .chain(new)
+                .collect(),
+        )
     }
 
     fn fact(&mut self, at: usize, call: &Call, text: &str) {
@@ -571,11 +613,12 @@ mod tests {
     }
 
     #[test]
-    fn an_action_without_a_proposal_carries_none() -> Result<(), String> {
+    fn an_action_without_a_proposal_is_a_recommendation_of_its_own() -> Result<(), String> {
         let failed = CANCEL.replace("=> {", "=> Error: {");
         let events = posted(&[("user", "Cancel ABC123"), ("call", &failed)])?;
         let action = of(&events, "action.performed")?;
-        assert!(action.get("recommendation_id").is_none());
+        assert_eq!(action["recommendation_id"], "airline-7-1-m002");
+        assert!(action.get("approval_id").is_none());
         assert_eq!(action["data"]["status"], "failed");
         assert_eq!(
             of(&events, "tool.executed")?["data"]["error_type"],
@@ -611,6 +654,22 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_forgets_what_was_approved_did_not_refuse() -> Result<(), String> {
+        let said = [
+            ("user", "Cancel, please"),
+            ("assistant", "I cannot cancel XYZ789."),
+            ("user", "The other one"),
+            ("assistant", ASK),
+            ("user", "Yes."),
+        ];
+        let events = posted(&said)?;
+        assert_eq!(of(&events, "run.concluded")?["data"]["status"], "failed");
+        let events = posted(said.get(..2).ok_or("too short")?)?;
+        assert_eq!(of(&events, "run.concluded")?["data"]["status"], "refused");
+        Ok(())
+    }
+
+    #[test]
     fn times_do_not_go_back_and_ids_are_unique() -> Result<(), String> {
         let events = posted(&[
             ("user", "Cancel"),
@@ -632,16 +691,48 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_a_turn_of_the_customer() -> Result<(), String> {
+    fn an_action_tells_what_was_paid_by_it() -> Result<(), String> {
+        let paid = "{\"payment_id\":\"card_1\",\"amount\":50}";
+        let charged = "{\"payment_id\":\"card_1\",\"amount\":1200}";
+        let read = READ.replace("\"}", &format!("\",\"payment_history\":[{paid}]}}"));
+        let read = read.replacen(&format!(",\"payment_history\":[{paid}]"), "", 1);
+        let cancel = CANCEL.replace(
+            "=> {\"reservation_id\":\"ABC123\"",
+            &format!("=> {{\"reservation_id\":\"ABC123\",\"payment_history\":[{paid},{charged}]"),
+        );
+        let events = posted(&[
+            ("user", "Cancel ABC123"),
+            ("call", &read),
+            ("call", &cancel),
+        ])?;
+        let effects = &of(&events, "action.performed")?["data"]["side_effects"];
+        assert_eq!(
+            *effects,
+            json!(["reservation:ABC123", "payment:card_1:1200"])
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_request_is_a_message() -> Result<(), String> {
         let run = sample::run(&[
             ("user", "Cancel"),
             ("assistant", ASK),
             ("user", "Yes."),
             ("call", CANCEL),
         ])?;
-        let batches = batches(&run, events(&run, &judge(&run)));
-        let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();
-        assert_eq!(sizes, [1, 3, 5]);
+        let requests = requests(events(&run, &judge(&run)));
+        let sizes: Vec<usize> = requests.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [1, 1, 2, 1, 1, 3]);
+        let action = action_of(&run, 4);
+        assert_eq!(action.as_deref(), Some("airline-7-1-m005-action"));
+        assert!(
+            requests
+                .iter()
+                .flatten()
+                .any(|event| event["id"].as_str() == action.as_deref())
+        );
+        assert_eq!(action_of(&run, 3), None);
         Ok(())
     }
 }

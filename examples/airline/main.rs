@@ -1,33 +1,40 @@
 //! Plays 120 real runs of an airline's AI agent through the ledger's HTTP API, as a workflow system would: one case
-//! a run. Then asks why, for every run, has a report issued, and verifies it.
+//! a run, one request a message. Then asks why, for every run, has a report issued, verifies it offline, and compares
+//! what it says of every booking change with a published rule.
 //!
-//! Before any of that it decides, by a published rule, which booking changes rest on the customer's consent, and
-//! writes the table of all of them. `docs/airline.md` states the rule, and what a check of its verdicts by hand found.
+//! The rule decides which booking changes rest on the customer's consent. `docs/airline.md` states it, and what a check
+//! of its verdicts and of the reports by hand found.
 //!
 //! ```text
-//! cargo run --example airline -- --runs runs.jsonl --out out --table-only
-//! cargo run --example airline -- --runs runs.jsonl --out out --url http://127.0.0.1:8080 \
-//!     --ledger airline --token-file token --key airline.vkey
+//! cargo run --release --example airline -- --runs runs.jsonl               # a new ledger, served and played
+//! cargo run --release --example airline -- --runs runs.jsonl --out out --table-only    # only the table of the rule
+//! cargo run --release --example airline -- --runs runs.jsonl --url http://127.0.0.1:8080 --ledger airline \
+//!     --token-file token --key airline.vkey                                # a service that runs already
 //! ```
 
 mod api;
 mod consent;
 mod coverage;
 mod events;
+mod play;
 mod proposal;
+mod service;
+mod summary;
 mod table;
 mod transcript;
 mod words;
 
 use clap::Parser;
-use serde_json::Value;
-use std::fmt::Write as _;
+use play::{Played, Service};
+use serde_json::json;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use whereas::judge::Profile;
+use whereas::ledger::note::Vkey;
 
-/// What every report is asked for.
-const PURPOSE: &str = "Check whether each booking change rests on the customer's consent";
+/// What the records are judged against.
+const PROFILE: &[u8] = include_bytes!("profile.json");
 
 /// Plays real runs of an airline's AI agent through the ledger.
 #[derive(Parser)]
@@ -36,23 +43,23 @@ struct Arguments {
     /// The runs: one JSON object a line.
     #[arg(long)]
     runs: PathBuf,
-    /// Where the tables, the answers and the reports go.
+    /// Where the tables, answers and reports go, and the new ledger [default: airline, with a number when that is taken]
     #[arg(long)]
-    out: PathBuf,
-    /// Write the table of booking changes and stop: needs no server.
+    out: Option<PathBuf>,
+    /// Write the table of booking changes and stop: needs no service.
     #[arg(long)]
     table_only: bool,
-    /// The server.
-    #[arg(long, required_unless_present = "table_only")]
+    /// A service that runs already, with the profile of this example; without it, a new ledger is made and served.
+    #[arg(long, requires_all = ["token_file", "ledger", "key"])]
     url: Option<String>,
-    /// Name of the ledger.
-    #[arg(long, required_unless_present = "table_only")]
+    /// Name of the ledger there.
+    #[arg(long, requires = "url")]
     ledger: Option<String>,
-    /// File with the token of the workflow system, which may also read and ask for reports.
-    #[arg(long, required_unless_present = "table_only")]
+    /// File with a token that may post, read, and ask for reports there.
+    #[arg(long, requires = "url")]
     token_file: Option<PathBuf>,
     /// File with the ledger's public key, pinned beforehand.
-    #[arg(long, required_unless_present = "table_only")]
+    #[arg(long, requires = "url")]
     key: Option<PathBuf>,
 }
 
@@ -70,55 +77,36 @@ enum Failure {
     /// The runs cannot be read.
     #[error(transparent)]
     Runs(#[from] transcript::TranscriptError),
-    /// The ledger cannot be reached, or says no.
-    #[error("case {case}: {cause}")]
+    /// The new service does not start.
+    #[error(transparent)]
+    Service(#[from] service::ServiceError),
+    /// The service cannot be reached, or says no.
+    #[error("{what}: {cause}")]
     Ledger {
-        /// The case.
-        case: String,
+        /// What was to be done.
+        what: String,
         /// What happened.
         cause: api::ApiError,
     },
+    /// The profile cannot be used.
+    #[error(transparent)]
+    Profile(#[from] whereas::judge::ProfileError),
+    /// The key cannot be used.
+    #[error("the key: {0}")]
+    Key(String),
     /// Text cannot be formatted.
     #[error(transparent)]
     Format(#[from] std::fmt::Error),
     /// Standard output is gone.
     #[error(transparent)]
     Output(#[from] std::io::Error),
-    /// A flag is missing.
-    #[error("--{0} is missing")]
-    Flag(&'static str),
-    /// Not every report could be verified.
-    #[error("{0} of the reports could not be verified: see findings.md")]
-    Unverified(usize),
-}
-
-/// What the verification of a report found.
-struct Outcome {
-    /// Whether anything was altered.
-    integrity: String,
-    /// Whether all entries of the case are present.
-    sequence: String,
-    /// As of when, by whose word outside the operator.
-    freshness: String,
-}
-
-/// Verifies a report file against the pinned key, as a reader would who has nothing else.
-fn verify_report(_report: &[u8], _key: &str) -> Result<Outcome, String> {
-    Err("not wired".to_owned())
-}
-
-/// What the ledger says about a case.
-struct Answer {
-    run: String,
-    /// Booking changes, and how many of them the rule does not find consented.
-    changes: (usize, usize),
-    verdicts: String,
-    codes: Vec<String>,
-    verified: Result<Outcome, String>,
+    /// Something is not as it must be.
+    #[error("{0} of the runs are not as they must be: see the tables")]
+    Bad(usize),
 }
 
 fn main() -> std::process::ExitCode {
-    match play(&Arguments::parse()) {
+    match run(&Arguments::parse()) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(failure) => {
             let _ = writeln!(std::io::stderr(), "{failure}");
@@ -127,137 +115,137 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-fn play(arguments: &Arguments) -> Result<(), Failure> {
+fn run(arguments: &Arguments) -> Result<(), Failure> {
     let runs = transcript::read(&read(&arguments.runs)?)?;
     let judged: Vec<consent::Findings> = runs.iter().map(consent::judge).collect();
-    let rows: Vec<table::Row> = runs
-        .iter()
-        .zip(&judged)
-        .flat_map(|(run, found)| {
-            found.judged.iter().map(|judged| table::Row {
-                run: run.name(),
-                judged: judged.clone(),
-            })
-        })
-        .collect();
-    write(&arguments.out.join("consent.md"), &table::markdown(&rows)?)?;
-    write(&arguments.out.join("consent.csv"), &table::csv(&rows)?)?;
-    let mut out = std::io::stdout();
-    writeln!(
-        out,
-        "{} runs, {} calls judged: see consent.md",
-        runs.len(),
-        rows.len()
-    )?;
+    let out = arguments.out.clone().unwrap_or_else(free_folder);
+    write_table(&runs, &judged, &out)?;
     if arguments.table_only {
         return Ok(());
     }
-    let url = arguments.url.as_ref().ok_or(Failure::Flag("url"))?;
-    let name = arguments.ledger.as_ref().ok_or(Failure::Flag("ledger"))?;
-    let token = read(
-        arguments
-            .token_file
-            .as_ref()
-            .ok_or(Failure::Flag("token-file"))?,
+    let cases: Vec<_> = runs.into_iter().zip(judged).collect();
+    let played = match (
+        &arguments.url,
+        &arguments.ledger,
+        &arguments.token_file,
+        &arguments.key,
+    ) {
+        (Some(url), Some(ledger), Some(token), Some(key)) => {
+            let (token, key) = (read(token)?, read(key)?);
+            let service = Service {
+                workflow: api::Client::new(url, token.trim()),
+                investigator: api::Client::new(url, token.trim()),
+                ledger: ledger.clone(),
+                key: Vkey::parse(key.trim()).map_err(|error| Failure::Key(error.to_string()))?,
+            };
+            play_all(&service, &cases, &out)?
+        }
+        _ => {
+            let (folder, results) = (out.join("service"), out.clone());
+            let profile = Profile::parse(PROFILE)?;
+            service::with(&folder, profile, move |running| {
+                play_all(&principals(running)?, &cases, &results)
+            })??
+        }
+    };
+    let (summary, details) = (summary::summary(&played)?, summary::details(&played)?);
+    write(&out.join("summary.md"), &summary)?;
+    write(&out.join("details.md"), &details)?;
+    let mut stdout = std::io::stdout();
+    writeln!(
+        stdout,
+        "{summary}\nReports, answers and tables are in {}.",
+        out.display()
     )?;
-    let key = read(arguments.key.as_ref().ok_or(Failure::Flag("key"))?)?;
-    let ledger = api::Ledger::new(url, name, token.trim());
-    let mut answers = Vec::new();
-    for (run, found) in runs.iter().zip(&judged) {
-        let answer = play_run(&ledger, run, found, &key, &arguments.out)?;
-        writeln!(out, "{}: {}", events::case_id(run), answer.verdicts)?;
-        answers.push(answer);
-    }
-    write(&arguments.out.join("findings.md"), &findings(&answers)?)?;
-    match answers
-        .iter()
-        .filter(|answer| answer.verified.is_err())
-        .count()
-    {
+    match played.iter().filter(|run| !run.is_good()).count() {
         0 => Ok(()),
-        unverified => Err(Failure::Unverified(unverified)),
+        bad => Err(Failure::Bad(bad)),
     }
 }
 
-/// Posts a run, asks why, has the report issued, keeps both, and verifies the report.
-fn play_run(
-    ledger: &api::Ledger,
-    run: &transcript::Run,
-    found: &consent::Findings,
-    key: &str,
+/// Writes the table of the rule's verdicts.
+fn write_table(
+    runs: &[transcript::Run],
+    judged: &[consent::Findings],
     out: &Path,
-) -> Result<Answer, Failure> {
-    let case = events::case_id(run);
-    let failed = |cause| Failure::Ledger {
-        case: case.clone(),
-        cause,
-    };
-    for batch in events::batches(run, events::events(run, found)) {
-        ledger.post_events(&batch).map_err(failed)?;
-    }
-    let why = ledger.why(&case).map_err(failed)?;
-    write(
-        &out.join("why").join(format!("{case}.json")),
-        &format!("{why:#}\n"),
-    )?;
-    let report = ledger.report(&case, PURPOSE).map_err(failed)?;
-    write(&out.join("reports").join(format!("{case}.json")), &report)?;
-    let changes: Vec<&consent::Judged> = found
-        .judged
-        .iter()
-        .filter(|judged| judged.tool != transcript::CERTIFICATE)
-        .collect();
-    let open = changes
-        .iter()
-        .filter(|judged| judged.verdict != consent::Verdict::Consented)
-        .count();
-    let codes = why
-        .get("findings")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let mut codes: Vec<String> = codes
-        .filter_map(|finding| finding.get("code")?.as_str())
-        .map(str::to_owned)
-        .collect();
-    codes.sort();
-    codes.dedup();
-    Ok(Answer {
+) -> Result<(), Failure> {
+    let row = |run: &transcript::Run, judged: &consent::Judged| table::Row {
         run: run.name(),
-        changes: (changes.len(), open),
-        verdicts: why
-            .get("verdicts")
-            .map(Value::to_string)
-            .unwrap_or_default(),
-        codes,
-        verified: verify_report(report.as_bytes(), key),
+        judged: judged.clone(),
+    };
+    let rows: Vec<table::Row> = runs
+        .iter()
+        .zip(judged)
+        .flat_map(|(run, found)| found.judged.iter().map(move |judged| row(run, judged)))
+        .collect();
+    write(&out.join("consent.md"), &table::markdown(&rows)?)?;
+    write(&out.join("consent.csv"), &table::csv(&rows)?)?;
+    let (runs, calls) = (runs.len(), rows.len());
+    writeln!(
+        std::io::stdout(),
+        "{runs} runs, {calls} calls judged by the rule"
+    )?;
+    Ok(())
+}
+
+/// The workflow system and the investigator of a new service.
+fn principals(running: service::Running) -> Result<Service, Failure> {
+    let administrator = api::Client::new(&running.url, &running.administrator);
+    let ledger = service::LEDGER;
+    let client = |name: &str, grant| match administrator.principal(name, &grant) {
+        Ok(token) => Ok(api::Client::new(&running.url, &token)),
+        Err(cause) => Err(Failure::Ledger {
+            what: name.to_owned(),
+            cause,
+        }),
+    };
+    let posts = json!({"role": "producer", "ledgers": [ledger], "sources": [events::SOURCE]});
+    let reads = json!({"role": "investigator", "ledgers": [ledger], "all_cases": true});
+    Ok(Service {
+        workflow: client("Airline workflow", posts)?,
+        investigator: client("Investigator", reads)?,
+        ledger: ledger.to_owned(),
+        key: running.key,
     })
 }
 
-/// The table of what the ledger says about each run.
-fn findings(answers: &[Answer]) -> Result<String, std::fmt::Error> {
-    let mut text = String::from("# What the ledger says about each run\n\n");
-    writeln!(
-        text,
-        "| run | booking changes | not consented (rule) | findings | verdicts | report |"
-    )?;
-    writeln!(text, "|---|---:|---:|---|---|---|")?;
-    for answer in answers {
-        let verified = match &answer.verified {
-            Ok(found) => format!(
-                "integrity {}, sequence {}, freshness {}",
-                found.integrity, found.sequence, found.freshness
-            ),
-            Err(why) => format!("not verified: {why}"),
-        };
-        let (all, open) = answer.changes;
-        let (run, codes, verdicts) = (&answer.run, answer.codes.join(", "), &answer.verdicts);
-        writeln!(
-            text,
-            "| {run} | {all} | {open} | {codes} | `{verdicts}` | {verified} |"
+/// Plays all runs, and keeps answers and reports.
+fn play_all(
+    service: &Service,
+    cases: &[(transcript::Run, consent::Findings)],
+    out: &Path,
+) -> Result<Vec<Played>, Failure> {
+    write(&out.join("ledger.vkey"), &format!("{}\n", service.key))?;
+    let mut all = Vec::new();
+    for (run, found) in cases {
+        let case = events::case_id(run);
+        let played = service.play(run, found).map_err(|cause| Failure::Ledger {
+            what: case.clone(),
+            cause,
+        })?;
+        write(
+            &out.join("why").join(format!("{case}.json")),
+            &format!("{:#}\n", played.why),
         )?;
+        let reports = out.join("reports");
+        write(&reports.join(format!("{case}.json")), &played.file)?;
+        let text = played
+            .report
+            .as_ref()
+            .map_or_else(|why| why, |report| &report.text);
+        write(&reports.join(format!("{case}.txt")), text)?;
+        for problem in &played.receipts {
+            writeln!(std::io::stderr(), "{case}: {problem}")?;
+        }
+        all.push(played);
     }
-    Ok(text)
+    Ok(all)
+}
+
+fn free_folder() -> PathBuf {
+    let numbered = (2..).map(|number| PathBuf::from(format!("airline-{number}")));
+    let mut folders = std::iter::once(PathBuf::from("airline")).chain(numbered);
+    folders.find(|folder| !folder.exists()).unwrap_or_default()
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -285,26 +273,27 @@ mod tests {
     fn the_command_line_is_sound() {
         use clap::CommandFactory as _;
         Arguments::command().debug_assert();
-        assert!(
-            Arguments::try_parse_from(["airline", "--runs", "r", "--out", "o", "--table-only"])
-                .is_ok()
-        );
-        assert!(Arguments::try_parse_from(["airline", "--runs", "r", "--out", "o"]).is_err());
+        let parses = |line: &str| Arguments::try_parse_from(line.split(' ')).is_ok();
+        assert!(parses("airline --runs r"));
+        assert!(parses("airline --runs r --out o --table-only"));
+        assert!(parses(
+            "airline --runs r --url u --ledger l --token-file t --key k"
+        ));
+        assert!(!parses("airline --runs r --url u --ledger l"));
+        assert!(!parses("airline --runs r --key k"));
     }
 
     #[test]
-    fn lists_findings_and_unverified_reports() -> Result<(), std::fmt::Error> {
-        let answer = Answer {
-            run: "3/1".to_owned(),
-            changes: (2, 1),
-            verdicts: "{}".to_owned(),
-            codes: vec!["approval.absent".to_owned(), "missing.risk".to_owned()],
-            verified: Err("not wired".to_owned()),
-        };
-        let text = findings(&[answer])?;
-        let line =
-            "| 3/1 | 2 | 1 | approval.absent, missing.risk | `{}` | not verified: not wired |";
-        assert!(text.contains(line), "{text}");
+    fn the_profile_wants_consent_whatever_the_risk() -> Result<(), String> {
+        use whereas::event::vocabulary::RiskLevel::{Critical, High, Low, Medium};
+        let profile = Profile::parse(PROFILE).map_err(|error| error.to_string())?;
+        for level in [Low, Medium, High, Critical] {
+            let rule = profile.rule_for(Some(events::FEATURE), level);
+            let rule = rule
+                .and_then(|index| profile.rules.get(index))
+                .ok_or("no rule")?;
+            assert!(rule.approval_required && !rule.separation_of_duties);
+        }
         Ok(())
     }
 }
