@@ -253,7 +253,10 @@ fn recommendations<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
         .copied()
         .filter(|view| view.is("recommendation.drafted"))
     {
-        let id = draft.text("/recommendation_id");
+        let id = match draft.known("/recommendation_id") {
+            Known::Absent => named_by_digest(draft, views),
+            id => id.is(),
+        };
         match units.iter_mut().find(|unit| id.is_some() && unit.id == id) {
             Some(unit) => unit.drafts.push(draft),
             None => units.push(new(id, vec![draft])),
@@ -280,6 +283,31 @@ fn recommendations<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
         }
     }
     units
+}
+
+/// The recommendation that approvals or outputs name together with the digest of a draft that names none.
+fn named_by_digest<'a>(draft: View<'a>, views: &[View<'a>]) -> Option<&'a str> {
+    let digest = draft
+        .content_digest("/data/draft", "/data/draft_digest")
+        .is()?;
+    let same = |view: &&View<'a>| {
+        let seen = match view.kind() {
+            "approval.decided" => view.text("/data/draft_digest"),
+            "output.finalized" => view.text("/data/digest"),
+            _ => None,
+        };
+        seen == Some(digest.as_str())
+    };
+    let ids: BTreeSet<&str> = views
+        .iter()
+        .filter(same)
+        .filter_map(|view| view.text("/recommendation_id"))
+        .collect();
+    if ids.len() == 1 {
+        ids.into_iter().next()
+    } else {
+        None
+    }
 }
 
 /// Runs that ended properly and belong to no recommendation.

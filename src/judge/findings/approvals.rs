@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Judging, Weight, about};
 use crate::judge::Arg;
+use crate::judge::profile::Rule;
 use crate::judge::unit::{Unit, UnitKind};
 use crate::judge::view::{Known, Say, See, View, digest_of, term};
 use crate::ledger::Timestamp;
@@ -70,7 +71,7 @@ pub(super) fn judge(judging: &mut Judging<'_, '_>) {
             .copied()
             .filter(|view| !required(*view).is_absent())
             .collect();
-        let needed = needed_at(judging, &requirements);
+        let needed = needed_at(judging.unit, judging.rule, &requirements);
         if needing.is_empty() {
             judge_group(judging, &act, None, needed);
         }
@@ -82,8 +83,8 @@ pub(super) fn judge(judging: &mut Judging<'_, '_>) {
 
 /// Whether an approval is needed at all: by the profile, by a recorded requirement, or by an authorization that was
 /// given only under approval.
-pub(crate) fn needed(judging: &Judging<'_, '_>) -> Known<()> {
-    needed_at(judging, &governing(judging.unit, u64::MAX))
+pub(crate) fn needed(unit: &Unit<'_>, rule: &Rule) -> Known<()> {
+    needed_at(unit, rule, &governing(unit, u64::MAX))
 }
 
 /// Whether the approver counts as a person. An AI agent or a program approves nothing.
@@ -91,27 +92,30 @@ pub(crate) fn is_person(view: View<'_>) -> bool {
     !matches!(view.text("/actor/kind"), Some("agent" | "service"))
 }
 
-fn needed_at(judging: &Judging<'_, '_>, requirements: &[View<'_>]) -> Known<()> {
-    if judging.rule.approval_required {
+fn needed_at(unit: &Unit<'_>, rule: &Rule, requirements: &[View<'_>]) -> Known<()> {
+    if rule.approval_required {
         return Known::Is(());
     }
-    let by_authorization =
-        judging
-            .unit
-            .of("authorization.decided")
-            .map(|view| match view.known("/data/result") {
-                Known::Is("approval_required") => Known::Is(()),
-                Known::Hidden => Known::Hidden,
-                _ => Known::Absent,
-            });
+    let by_authorization = unit.of("authorization.decided").map(|view| {
+        match (
+            view.known("/data/result"),
+            view.known("/data/resource/kind"),
+        ) {
+            (_, Known::Is("source" | "tool")) => Known::Absent,
+            (Known::Is("approval_required"), Known::Hidden) | (Known::Hidden, _) => Known::Hidden,
+            (Known::Is("approval_required"), _) => Known::Is(()),
+            _ => Known::Absent,
+        }
+    });
     let parts: Vec<Known<()>> = requirements
         .iter()
         .map(|view| required(*view))
         .chain(by_authorization)
         .collect();
+    let unclear = unit.may_have("approval.required") || unit.may_have("authorization.decided");
     if parts.contains(&Known::Is(())) {
         Known::Is(())
-    } else if parts.contains(&Known::Hidden) || judging.unit.may_have("approval.required") {
+    } else if parts.contains(&Known::Hidden) || unclear {
         Known::Hidden
     } else {
         Known::Absent

@@ -138,7 +138,8 @@ fn not_due(judging: &Judging<'_, '_>, code: &str) -> bool {
             .is_some_and(|view| view.text("/data/decision") == Some("rejected")),
         // Nobody has to decide what nobody has to approve.
         "missing.approval_decision" => {
-            unit.of("approval.required").next().is_some() && approval_needed(judging).is_absent()
+            unit.of("approval.required").next().is_some()
+                && approval_needed(unit, judging.rule).is_absent()
         }
         _ => false,
     }

@@ -309,11 +309,15 @@ fn check<'a>(
             judging.find("citation.other_version", Weight::Full, say);
         }
     }
-    let texts: Option<Vec<&str>> = if same.is_empty() { &others } else { &same }
-        .iter()
-        .map(|source| source.text)
+    // A piece of evidence quotes its source: it may lack other words of it, so it speaks only for citations of itself.
+    let of_piece = citation.text("evidence_id").is_some();
+    let compared = if same.is_empty() { &others } else { &same }.iter();
+    let compared: Vec<&&Source<'a>> = compared
+        .filter(|source| of_piece || source.way != Way::Evidence)
         .collect();
+    let texts: Option<Vec<&str>> = compared.iter().map(|source| source.text).collect();
     if let (Some(quotation), Some(texts)) = (citation.text("quotation"), texts)
+        && !texts.is_empty()
         && !texts.iter().any(|text| holds(text, quotation))
     {
         if sources.open {

@@ -239,3 +239,90 @@ fn what_nothing_accounts_for_is_a_limit_not_a_finding() {
     assert!(codes(&judgement).is_empty());
     assert!(told(&entries, &judgement).contains("nothing accounts for that"));
 }
+
+/// Hides each member and each element of each record that the tests know, in every way, and looks for defects that
+/// were not there before.
+#[test]
+fn hiding_any_part_of_any_record_never_makes_up_a_defect() {
+    let fixtures = corpus::load_all(&corpus_dir())
+        .into_iter()
+        .map(|f| (f.code, f.with));
+    let near = near::records()
+        .into_iter()
+        .map(|(why, events)| (why.to_owned(), events));
+    let others = semantics::records()
+        .into_iter()
+        .enumerate()
+        .map(|(at, events)| (format!("record {at}"), events));
+    let mut wrong = Vec::new();
+    for (name, events) in fixtures.chain(near).chain(others) {
+        let open = entries(&events);
+        let before = judge_entries(&open);
+        for (place, entry) in open.iter().enumerate() {
+            let members = entry
+                .opened
+                .members
+                .keys()
+                .map(|pointer| (Some(pointer.clone()), None));
+            let elements = entry
+                .opened
+                .elements
+                .keys()
+                .map(|digest| (None, Some(*digest)));
+            for (pointer, element) in members.chain(elements) {
+                for known in [true, false] {
+                    let mut entries = open.clone();
+                    let absence = match &pointer {
+                        Some(_) if known => Absence::Withheld {
+                            pointer: pointer.clone(),
+                        },
+                        _ => Absence::Erased { by: 99 },
+                    };
+                    match (&pointer, element) {
+                        (Some(pointer), _) => {
+                            hide(&mut entries[place], pointer, Some(absence));
+                        }
+                        (None, Some(digest)) => {
+                            let entry = &mut entries[place];
+                            entry.opened.elements.remove(&digest);
+                            entry.opened.hidden_elements.push(digest);
+                            entry.absences.insert(digest, absence);
+                        }
+                        (None, None) => {}
+                    }
+                    let after = judge_entries(&entries);
+                    for code in serious(&after) {
+                        let pair = (code, name.as_str());
+                        if !codes(&before).contains(&code) && !TRUE_ALIKE.contains(&pair) {
+                            wrong.push(format!(
+                                "{name}: {code} when {pointer:?} of {} is hidden",
+                                events[place]["id"]
+                            ));
+                        }
+                    }
+                    let worse =
+                        |before, after| before == Judged::Undetermined && after == Judged::Good;
+                    if worse(before.elements, after.elements)
+                        || worse(before.controls, after.controls)
+                    {
+                        wrong.push(format!(
+                            "{name}: a verdict improves when {pointer:?} of {} is hidden",
+                            events[place]["id"]
+                        ));
+                    }
+                    for (was, is) in [
+                        (before.elements, after.elements),
+                        (before.controls, after.controls),
+                    ] {
+                        if was == Judged::Bad && is == Judged::Good {
+                            wrong.push(format!("{name}: a bad verdict becomes good when {pointer:?} of {} is hidden", events[place]["id"]));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    wrong.sort();
+    wrong.dedup();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -7,6 +7,7 @@ mod build;
 mod catalogues;
 mod fixtures;
 mod hidden;
+mod near;
 mod semantics;
 
 use std::path::PathBuf;
