@@ -343,10 +343,13 @@ impl<'a> Graph<'a, '_> {
             self.of("recommendation.drafted")
                 .filter(|d| d.text("/recommendation_id") == id.value.as_str())
         };
-        let draft = drafts()
-            .rfind(|draft| draft.seq() < view.seq())
-            .or_else(|| drafts().next());
-        if let Some(draft) = draft {
+        let before = drafts().rfind(|draft| draft.seq() < view.seq());
+        // While the id of some draft is not shown, the one that came before may be that one.
+        let hidden = self
+            .of("recommendation.drafted")
+            .any(|d| d.known("/recommendation_id").is_hidden());
+        let follows = follows && (before.is_some() || !hidden);
+        if let Some(draft) = before.or_else(|| drafts().next()) {
             self.join(view, relation, draft, reference(&id), follows);
         }
     }

@@ -6,7 +6,7 @@ use super::findings::{
     Family, Hidden, Outcome, approval_needed, code_info, content, judge_unit, time,
 };
 use super::profile::{LEVELS, Profile, Rule};
-use super::unit::{Unit, UnitKind, in_focus, units};
+use super::unit::{Unit, UnitKind, attempted, in_focus, units};
 use super::view::{Known, View};
 use super::{Entry, Finding, Judged, Judgement, Subject, answer, graph, timeline};
 use crate::event::vocabulary::RiskLevel;
@@ -174,24 +174,34 @@ fn common(a: Outcome, b: Outcome) -> Outcome {
 /// The level of risk that was recorded last before anything was done. A level that was recorded only afterwards did
 /// not guide anybody.
 fn risk(unit: &Unit<'_>) -> Known<RiskLevel> {
-    let acted = unit
-        .of("action.performed")
-        .find(|view| view.text("/data/status") != Some("cancelled"));
-    let acted = acted.map_or(u64::MAX, View::seq);
     let level = |view: View<'_>| match view.known("/data/level") {
         Known::Is(text) => serde_json::from_value(serde_json::Value::String(text.to_owned()))
             .map_or(Known::Absent, Known::Is),
         Known::Absent => Known::Absent,
         Known::Hidden => Known::Hidden,
     };
-    let mut levels = unit
-        .of("risk.classified")
-        .filter(|view| view.seq() < acted)
-        .map(level);
-    match levels.rfind(|level| !level.is_absent()) {
-        Some(level) => level,
-        None if unit.may_have("risk.classified") => Known::Hidden,
-        None => Known::Absent,
+    let before = |acted: Option<View<'_>>| {
+        let acted = acted.map_or(u64::MAX, View::seq);
+        let mut levels = unit
+            .of("risk.classified")
+            .filter(|view| view.seq() < acted)
+            .map(level);
+        levels
+            .rfind(|level| !level.is_absent())
+            .unwrap_or(Known::Absent)
+    };
+    let sure = before(
+        unit.of("action.performed")
+            .find(|view| attempted(*view) == Known::Is(())),
+    );
+    let perhaps = before(
+        unit.of("action.performed")
+            .find(|view| !attempted(*view).is_absent()),
+    );
+    match sure {
+        sure if sure != perhaps => Known::Hidden,
+        Known::Absent if unit.may_have("risk.classified") => Known::Hidden,
+        sure => sure,
     }
 }
 
@@ -202,8 +212,8 @@ fn feature<'a>(views: &[View<'a>]) -> Known<&'a str> {
         .iter()
         .rfind(|view| view.is("recommendation.drafted"))
         .map(of);
-    if let Some(Known::Is(feature)) = draft {
-        return Known::Is(feature);
+    if let Some(feature @ (Known::Is(_) | Known::Hidden)) = draft {
+        return feature;
     }
     let mut all = views
         .iter()

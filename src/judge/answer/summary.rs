@@ -41,7 +41,7 @@ pub(super) fn summary(parts: &mut Parts, told: &Told<'_, '_>) {
         UnitKind::Run => {}
         UnitKind::Loose => add(say("summary.loose").on(told.unit.members.iter().copied())),
     }
-    if let Some(end) = told.unit.proper_end() {
+    if let Known::Is(end) = told.unit.proper_end() {
         let say = match end.text("/data/status") {
             Some("refused") => say("summary.refused"),
             Some("escalated") => say("summary.escalated"),
@@ -162,7 +162,7 @@ fn decision(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
             .iter()
             .copied()
             .find(|view| view.is("action.performed") || view.is("output.finalized"));
-        if unit.may_have("approval.decided") || unit.proper_end().is_some() {
+        if unit.may_have("approval.decided") || !unit.proper_end().is_absent() {
             return;
         }
         match (told.approval_needed, act) {
@@ -206,7 +206,7 @@ fn done(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
             .member("acted_at", act, "recorded"));
     }
     let decided = told.approval_needed.is_absent() || unit.of("approval.decided").next().is_some();
-    if !acted && decided && unit.proper_end().is_none() && !unit.may_have("action.performed") {
+    if !acted && decided && unit.proper_end().is_absent() && !unit.may_have("action.performed") {
         add(say("summary.no_action").on(unit.anchor()));
     }
 }

@@ -9,11 +9,35 @@ pub fn records() -> Vec<(&'static str, Vec<Value>)> {
         (
             "the action was cancelled",
             patched(json!([
+                {"op": "move", "from": "/action", "path": "/11"},
                 {"op": "replace", "path": "/action/data/status", "value": "cancelled"},
-                {"op": "remove", "path": "/approval/data/draft_digest"},
-                {"op": "remove", "path": "/output"},
+                {"op": "replace", "path": "/action/data/action", "value": "close"},
+                {"op": "replace", "path": "/action/time", "value": base()[11]["time"]},
             ])),
         ),
+        (
+            "the run was refused after a draft",
+            patched(json!([
+                {"op": "remove", "path": "/action"}, {"op": "remove", "path": "/required"}, {"op": "remove", "path": "/approval"},
+                {"op": "replace", "path": "/output/data/text", "value": "We cannot help with this."},
+                {"op": "remove", "path": "/output/data/digest"},
+                {"op": "replace", "path": "/guard/data/result", "value": "blocked"},
+                {"op": "replace", "path": "/concluded/data/status", "value": "refused"},
+            ])),
+        ),
+        ("the risk was classified after a cancelled action", {
+            let mut events = low_risk();
+            let action = events
+                .iter()
+                .position(|event| event["id"] == "action")
+                .unwrap();
+            let mut cancelled = events[action].clone();
+            cancelled["id"] = json!("action-0");
+            cancelled["time"] = events[8]["time"].clone();
+            cancelled["data"]["status"] = json!("cancelled");
+            events.insert(9, cancelled);
+            events
+        }),
         (
             "the denied tool was not called",
             patched(json!([
