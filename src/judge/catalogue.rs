@@ -2,7 +2,7 @@
 //!
 //! `reports/messages/README.md` documents the format, so that a page or another program can render the same text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -125,56 +125,75 @@ pub trait Resolve {
 /// Resolves from entries.
 #[derive(Debug)]
 pub struct Entries<'a> {
-    entries: &'a [Entry],
+    /// Entries by position, and by each digest that they show or account for.
+    by_seq: BTreeMap<u64, &'a Entry>,
+    by_digest: HashMap<Hash, (&'a Entry, Option<&'a Value>)>,
 }
 
 impl<'a> Entries<'a> {
     /// From the entries that were judged.
     #[must_use]
     pub fn new(entries: &'a [Entry]) -> Self {
-        Self { entries }
+        let mut by_digest = HashMap::new();
+        for entry in entries {
+            let absent = entry.absences.keys().map(|digest| (*digest, (entry, None)));
+            let members = entry
+                .opened
+                .members
+                .values()
+                .map(|m| (m.digest, (entry, Some(&m.value))));
+            let elements = entry
+                .opened
+                .elements
+                .iter()
+                .map(|(digest, value)| (*digest, (entry, Some(value))));
+            // What is shown is shown, whatever is said of its absence.
+            by_digest.extend(absent.chain(members).chain(elements));
+        }
+        Self {
+            by_seq: entries
+                .iter()
+                .map(|entry| (entry.leaf.seq, entry))
+                .collect(),
+            by_digest,
+        }
     }
 }
 
 impl Resolve for Entries<'_> {
     fn datum(&self, at: &DatumRef) -> Resolved {
-        let Some(digest) = Hash::from_b64url(&at.digest) else {
-            return Resolved::Missing;
-        };
-        for entry in self.entries {
-            let opened = &entry.opened;
-            let member = opened
-                .members
-                .values()
-                .find(|member| member.digest == digest)
-                .map(|member| &member.value);
-            if let Some(value) = member.or_else(|| opened.elements.get(&digest)) {
+        let found = Hash::from_b64url(&at.digest)
+            .and_then(|digest| Some((digest, self.by_digest.get(&digest)?)));
+        match found {
+            None => Resolved::Missing,
+            Some((_, (entry, Some(value)))) => {
                 let found = pointer::get(value, &at.at).filter(|value| !value.is_null());
-                return found.map_or(Resolved::NotRecorded, |value| {
-                    Resolved::Value(opened.expand(value))
-                });
+                found.map_or(Resolved::NotRecorded, |value| {
+                    Resolved::Value(entry.opened.expand(value))
+                })
             }
-            match entry.absences.get(&digest) {
-                Some(Absence::Erased { .. }) => return Resolved::Erased,
-                Some(Absence::Withheld { .. }) => return Resolved::Withheld,
-                None => {}
-            }
+            Some((digest, (entry, None))) => match entry.absences.get(&digest) {
+                Some(Absence::Erased { .. }) => Resolved::Erased,
+                Some(Absence::Withheld { .. }) => Resolved::Withheld,
+                None => Resolved::Missing,
+            },
         }
-        Resolved::Missing
     }
 
     fn member(&self, seq: u64, member: &str) -> Option<String> {
-        let leaf = &self
-            .entries
-            .iter()
-            .find(|entry| entry.leaf.seq == seq)?
-            .leaf;
-        match serde_json::from_str::<Value>(&leaf.encode())
-            .ok()?
-            .get(member)?
-        {
-            Value::String(text) => Some(text.clone()),
-            value => Some(json::canonical(value)),
+        let leaf = &self.by_seq.get(&seq)?.leaf;
+        match member {
+            "recorded" => Some(leaf.recorded.to_string()),
+            "occurred" => Some(leaf.occurred.to_string()),
+            "type" => Some(leaf.kind.clone()),
+            "seq" => Some(leaf.seq.to_string()),
+            member => match serde_json::from_str::<Value>(&leaf.encode())
+                .ok()?
+                .get(member)?
+            {
+                Value::String(text) => Some(text.clone()),
+                value => Some(json::canonical(value)),
+            },
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Nothing is joined because it stands near, came next, or looks alike. A join that nobody recorded is not there.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::unit::is_service;
 use super::view::{Known, See, View, reference};
 use super::{DatumRef, Edge};
@@ -39,9 +41,17 @@ pub(super) fn edges(joins: &[Join<'_>]) -> Vec<Edge> {
 
 /// All joins, by the entry from which they start.
 pub(super) fn joins<'a>(views: &[View<'a>]) -> Vec<Join<'a>> {
+    let mut identities = BTreeMap::new();
+    for view in views.iter().copied() {
+        if let Some(identity) = view.identity() {
+            identities.entry(identity).or_insert(view);
+        }
+    }
     let mut graph = Graph {
         views,
+        identities,
         joins: Vec::new(),
+        known: BTreeSet::new(),
     };
     for view in views
         .iter()
@@ -111,7 +121,10 @@ pub(super) fn joins<'a>(views: &[View<'a>]) -> Vec<Join<'a>> {
 
 struct Graph<'a, 'v> {
     views: &'v [View<'a>],
+    /// Entries by source and id.
+    identities: BTreeMap<(&'a str, &'a str), View<'a>>,
     joins: Vec<Join<'a>>,
+    known: BTreeSet<(u64, u64, &'static str, DatumRef)>,
 }
 
 impl<'a> Graph<'a, '_> {
@@ -127,13 +140,8 @@ impl<'a> Graph<'a, '_> {
         by: DatumRef,
         follows: bool,
     ) {
-        let known = self.joins.iter().any(|join| {
-            join.from.seq() == from.seq()
-                && join.to.seq() == to.seq()
-                && join.relation == relation
-                && join.by == by
-        });
-        if !known && from.seq() != to.seq() {
+        let key = (from.seq(), to.seq(), relation, by.clone());
+        if from.seq() != to.seq() && self.known.insert(key) {
             self.joins.push(Join {
                 from,
                 to,
@@ -147,12 +155,7 @@ impl<'a> Graph<'a, '_> {
 
     fn causes(&mut self, view: View<'a>) {
         for (identity, by) in view.causes() {
-            if let Some(to) = self
-                .views
-                .iter()
-                .copied()
-                .find(|other| other.identity() == Some(identity))
-            {
+            if let Some(to) = self.identities.get(&identity).copied() {
                 self.joins.push(Join {
                     from: view,
                     to,
@@ -340,10 +343,13 @@ impl<'a> Graph<'a, '_> {
             self.of("recommendation.drafted")
                 .filter(|d| d.text("/recommendation_id") == id.value.as_str())
         };
-        let draft = drafts()
-            .rfind(|draft| draft.seq() < view.seq())
-            .or_else(|| drafts().next());
-        if let Some(draft) = draft {
+        let before = drafts().rfind(|draft| draft.seq() < view.seq());
+        // While the id of some draft is not shown, the one that came before may be that one.
+        let hidden = self
+            .of("recommendation.drafted")
+            .any(|d| d.known("/recommendation_id").is_hidden());
+        let follows = follows && (before.is_some() || !hidden);
+        if let Some(draft) = before.or_else(|| drafts().next()) {
             self.join(view, relation, draft, reference(&id), follows);
         }
     }

@@ -126,15 +126,48 @@ impl<'a> Unit<'a> {
     }
 
     /// The entry that records a proper end without a recommendation, when nothing was done after all.
-    pub(super) fn proper_end(&self) -> Option<View<'a>> {
-        let end = self.of("run.concluded").next_back()?;
-        let proper = end
-            .text("/data/status")
-            .is_some_and(|status| PROPER.contains(&status));
-        let acted = self
-            .of("action.performed")
-            .any(|view| view.text("/data/status") != Some("cancelled"));
-        (proper && (self.kind == UnitKind::Run || !acted)).then_some(end)
+    pub(super) fn proper_end(&self) -> Known<View<'a>> {
+        let Some(end) = self.of("run.concluded").next_back() else {
+            return if self.may_have("run.concluded") {
+                Known::Hidden
+            } else {
+                Known::Absent
+            };
+        };
+        let acts = || self.of("action.performed").map(attempted);
+        let acted = self.kind != UnitKind::Run && acts().any(|act| act == Known::Is(()));
+        let perhaps = self.kind != UnitKind::Run && acts().any(|act| act.is_hidden());
+        match end.known("/data/status") {
+            Known::Is(status) if PROPER.contains(&status) && !acted => {
+                if perhaps {
+                    Known::Hidden
+                } else {
+                    Known::Is(end)
+                }
+            }
+            Known::Hidden if !acted => Known::Hidden,
+            _ => Known::Absent,
+        }
+    }
+}
+
+/// Whether an action was done, or at least tried.
+pub(super) fn attempted(action: View<'_>) -> Known<()> {
+    match action.known("/data/status") {
+        Known::Is("cancelled") => Known::Absent,
+        Known::Hidden => Known::Hidden,
+        Known::Is(_) | Known::Absent => Known::Is(()),
+    }
+}
+
+/// Whether the entry tells that something was handed out, or done with success.
+pub(super) fn performed(view: View<'_>) -> Known<()> {
+    match (view.kind(), view.known("/data/status")) {
+        ("output.finalized", _) => Known::Is(()),
+        ("action.performed", Known::Is("failed" | "cancelled")) => Known::Absent,
+        ("action.performed", Known::Hidden) => Known::Hidden,
+        ("action.performed", _) => Known::Is(()),
+        _ => Known::Absent,
     }
 }
 
@@ -253,7 +286,10 @@ fn recommendations<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
         .copied()
         .filter(|view| view.is("recommendation.drafted"))
     {
-        let id = draft.text("/recommendation_id");
+        let id = match draft.known("/recommendation_id") {
+            Known::Absent => named_by_digest(draft, views),
+            id => id.is(),
+        };
         match units.iter_mut().find(|unit| id.is_some() && unit.id == id) {
             Some(unit) => unit.drafts.push(draft),
             None => units.push(new(id, vec![draft])),
@@ -280,6 +316,31 @@ fn recommendations<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
         }
     }
     units
+}
+
+/// The recommendation that approvals or outputs name together with the digest of a draft that names none.
+fn named_by_digest<'a>(draft: View<'a>, views: &[View<'a>]) -> Option<&'a str> {
+    let digest = draft
+        .content_digest("/data/draft", "/data/draft_digest")
+        .is()?;
+    let same = |view: &&View<'a>| {
+        let seen = match view.kind() {
+            "approval.decided" => view.text("/data/draft_digest"),
+            "output.finalized" => view.text("/data/digest"),
+            _ => None,
+        };
+        seen == Some(digest.as_str())
+    };
+    let ids: BTreeSet<&str> = views
+        .iter()
+        .filter(same)
+        .filter_map(|view| view.text("/recommendation_id"))
+        .collect();
+    if ids.len() == 1 {
+        ids.into_iter().next()
+    } else {
+        None
+    }
 }
 
 /// Runs that ended properly and belong to no recommendation.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::findings::{Family, Hidden, Outcome, code_info, content, judge_unit, time};
+use super::findings::{
+    Family, Hidden, Outcome, approval_needed, code_info, content, judge_unit, time,
+};
 use super::profile::{LEVELS, Profile, Rule};
-use super::unit::{Unit, UnitKind, in_focus, units};
-use super::view::{Known, See, View};
+use super::unit::{Unit, UnitKind, attempted, in_focus, units};
+use super::view::{Known, View};
 use super::{Entry, Finding, Judged, Judgement, Subject, answer, graph, timeline};
 use crate::event::vocabulary::RiskLevel;
 
@@ -35,9 +37,14 @@ pub fn judge(subject: &Subject, entries: &[Entry], profile: &Profile) -> Judgeme
                 .any(|unit| unit.members.iter().any(|m| m.seq() == view.seq()))
     };
     let shown: Vec<View<'_>> = views.iter().copied().filter(in_part).collect();
+    let in_part_joins: Vec<graph::Join<'_>> = joins
+        .iter()
+        .filter(|join| in_part(&join.from))
+        .cloned()
+        .collect();
     let times = rule
         .and_then(|index| profile.rules.get(index))
-        .map(|rule| time(&shown, &joins, rule))
+        .map(|rule| time(&shown, &in_part_joins, rule))
         .unwrap_or_default();
     let hidden = Hidden::new(&views);
 
@@ -45,14 +52,15 @@ pub fn judge(subject: &Subject, entries: &[Entry], profile: &Profile) -> Judgeme
         .iter()
         .flat_map(|told| told.outcome.findings.iter().cloned())
         .collect();
-    findings.extend(times.findings);
+    findings.extend(times.findings.iter().cloned());
     findings.extend(content(&hidden));
     arrange(&mut findings);
 
-    let undecided: BTreeSet<&'static str> = judged
+    let mut undecided: BTreeSet<&'static str> = judged
         .iter()
         .flat_map(|told| told.outcome.undecided.iter().copied())
         .collect();
+    undecided.extend(&times.undecided);
     let verdict = |family: fn(Family) -> bool| {
         let of = |code: &str| code_info(code).is_some_and(|info| family(info.family));
         if judged.is_empty() {
@@ -70,7 +78,7 @@ pub fn judge(subject: &Subject, entries: &[Entry], profile: &Profile) -> Judgeme
         controls: verdict(|family| {
             matches!(family, Family::Controls | Family::Evidence | Family::Time)
         }),
-        answer: answer::answer(&views, &judged, &findings, &hidden),
+        answer: answer::answer(&views, &judged, &findings, &hidden, &times.undecided),
         timeline: timeline::timeline(&views),
         findings,
         graph: graph::edges(&joins),
@@ -89,7 +97,7 @@ pub(super) struct Told<'a, 'u> {
     /// What is recorded of the risk.
     pub(super) risk: Known<RiskLevel>,
     /// Whether the applied rule, or the record, asks for an approval.
-    pub(super) approval_needed: bool,
+    pub(super) approval_needed: Known<()>,
 }
 
 /// Judges one unit by its rule. When what selects the rule is not shown, by each rule that it may be: only what all of
@@ -127,12 +135,8 @@ fn judge_one<'a, 'u>(unit: &'u Unit<'a>, all: &[View<'a>], profile: &Profile) ->
         .filter_map(|index| profile.rules.get(*index))
         .map(|rule| judge_unit(unit, all, rule));
     let outcome = outcomes.reduce(common).unwrap_or_default();
-    let approval_needed = rule
-        .and_then(|index| profile.rules.get(index))
-        .is_some_and(|rule| rule.approval_required)
-        || unit.of("approval.required").any(
-            |view| !matches!(view.see("/data/required"), See::Shown(ref d) if d.value == false),
-        );
+    let applied = rule.and_then(|index| profile.rules.get(index));
+    let approval_needed = applied.map_or(Known::Hidden, |rule| approval_needed(unit, rule));
     Told {
         unit,
         outcome,
@@ -170,24 +174,34 @@ fn common(a: Outcome, b: Outcome) -> Outcome {
 /// The level of risk that was recorded last before anything was done. A level that was recorded only afterwards did
 /// not guide anybody.
 fn risk(unit: &Unit<'_>) -> Known<RiskLevel> {
-    let acted = unit
-        .of("action.performed")
-        .find(|view| view.text("/data/status") != Some("cancelled"));
-    let acted = acted.map_or(u64::MAX, View::seq);
     let level = |view: View<'_>| match view.known("/data/level") {
         Known::Is(text) => serde_json::from_value(serde_json::Value::String(text.to_owned()))
             .map_or(Known::Absent, Known::Is),
         Known::Absent => Known::Absent,
         Known::Hidden => Known::Hidden,
     };
-    let mut levels = unit
-        .of("risk.classified")
-        .filter(|view| view.seq() < acted)
-        .map(level);
-    match levels.rfind(|level| !level.is_absent()) {
-        Some(level) => level,
-        None if unit.may_have("risk.classified") => Known::Hidden,
-        None => Known::Absent,
+    let before = |acted: Option<View<'_>>| {
+        let acted = acted.map_or(u64::MAX, View::seq);
+        let mut levels = unit
+            .of("risk.classified")
+            .filter(|view| view.seq() < acted)
+            .map(level);
+        levels
+            .rfind(|level| !level.is_absent())
+            .unwrap_or(Known::Absent)
+    };
+    let sure = before(
+        unit.of("action.performed")
+            .find(|view| attempted(*view) == Known::Is(())),
+    );
+    let perhaps = before(
+        unit.of("action.performed")
+            .find(|view| !attempted(*view).is_absent()),
+    );
+    match sure {
+        sure if sure != perhaps => Known::Hidden,
+        Known::Absent if unit.may_have("risk.classified") => Known::Hidden,
+        sure => sure,
     }
 }
 
@@ -198,8 +212,8 @@ fn feature<'a>(views: &[View<'a>]) -> Known<&'a str> {
         .iter()
         .rfind(|view| view.is("recommendation.drafted"))
         .map(of);
-    if let Some(Known::Is(feature)) = draft {
-        return Known::Is(feature);
+    if let Some(feature @ (Known::Is(_) | Known::Hidden)) = draft {
+        return feature;
     }
     let mut all = views
         .iter()

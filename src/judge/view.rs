@@ -24,6 +24,13 @@ pub(super) enum See<'a> {
     Absent,
 }
 
+impl See<'_> {
+    /// Whether it is, or may be, recorded and not shown.
+    pub(super) fn is_hidden(&self) -> bool {
+        matches!(self, Self::Hidden(_) | Self::Unclear)
+    }
+}
+
 /// A value as far as it is known. `Hidden` covers "recorded, not shown" and "perhaps recorded".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Known<T> {

@@ -20,6 +20,7 @@ pub(super) fn answer(
     judged: &[Told<'_, '_>],
     findings: &[Finding],
     hidden: &Hidden<'_>,
+    open_times: &BTreeSet<&'static str>,
 ) -> Vec<AnswerPart> {
     let mut parts = Parts::default();
     if views.is_empty() {
@@ -57,9 +58,11 @@ pub(super) fn answer(
         .filter(|finding| !finding.code.starts_with("content."))
         .collect();
     if !judged.is_empty() {
-        summary::defects(&mut parts, views, &findings, judged);
+        let open =
+            !open_times.is_empty() || judged.iter().any(|told| !told.outcome.undecided.is_empty());
+        summary::defects(&mut parts, views, &findings, open);
     }
-    limits(&mut parts, views, judged, hidden);
+    limits(&mut parts, views, judged, hidden, open_times);
     parts.done()
 }
 
@@ -81,7 +84,7 @@ impl Parts {
             sentences.push(heading.clone());
         }
         // Entries that several recommendations share are told once.
-        if !sentences.contains(&sentence) {
+        if self.heading.is_none() || !sentences.contains(&sentence) {
             sentences.push(sentence);
         }
     }
@@ -117,7 +120,13 @@ fn heading(told: &Told<'_, '_>) -> Sentence {
 }
 
 /// What cannot be said, and why.
-fn limits(parts: &mut Parts, views: &[View<'_>], judged: &[Told<'_, '_>], hidden: &Hidden<'_>) {
+fn limits(
+    parts: &mut Parts,
+    views: &[View<'_>],
+    judged: &[Told<'_, '_>],
+    hidden: &Hidden<'_>,
+    open_times: &BTreeSet<&'static str>,
+) {
     for told in judged {
         let anchor = || told.unit.anchor();
         match told.risk {
@@ -135,19 +144,10 @@ fn limits(parts: &mut Parts, views: &[View<'_>], judged: &[Told<'_, '_>], hidden
             ),
             _ => {}
         }
-        let undecided: Vec<Arg> = told
-            .outcome
-            .undecided
-            .iter()
-            .map(|code| term(&format!("code.{code}")))
-            .collect();
-        if !undecided.is_empty() {
-            let say = say("limits.undecided")
-                .on(told.unit.members.iter().copied())
-                .count(undecided.len());
+        if !told.outcome.undecided.is_empty() {
             parts.add(
                 Section::Limits,
-                say.arg("codes", Arg::List { list: undecided }).done(),
+                undecided(&told.outcome.undecided, &told.unit.members),
             );
         }
         if !told.unit.unclear.is_empty() {
@@ -157,6 +157,9 @@ fn limits(parts: &mut Parts, views: &[View<'_>], judged: &[Told<'_, '_>], hidden
                 .count(told.unit.unclear.len());
             parts.add(Section::Limits, say.done());
         }
+    }
+    if !open_times.is_empty() && !judged.is_empty() {
+        parts.add(Section::Limits, undecided(open_times, views));
     }
     let loose: Vec<View<'_>> = unnamed_approvals(views, judged);
     if !loose.is_empty() {
@@ -195,6 +198,18 @@ fn limits(parts: &mut Parts, views: &[View<'_>], judged: &[Told<'_, '_>], hidden
         Section::Limits,
         say("limits.claimed_times").on(views.iter().copied()).done(),
     );
+}
+
+/// The codes that could not be decided.
+fn undecided(codes: &BTreeSet<&'static str>, views: &[View<'_>]) -> Sentence {
+    let list = codes
+        .iter()
+        .map(|code| term(&format!("code.{code}")))
+        .collect();
+    let say = say("limits.undecided")
+        .on(views.iter().copied())
+        .count(codes.len());
+    say.arg("codes", Arg::List { list }).done()
 }
 
 /// Approvals of a case with several recommendations that say for none of them that it is meant.

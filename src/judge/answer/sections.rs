@@ -379,7 +379,7 @@ fn approval(parts: &mut Parts, told: &Told<'_, '_>) {
             .at("behalf", view, "/actor/on_behalf_of"));
         seen(&mut add, unit, view);
     }
-    if !any && !unit.may_have("approval.decided") && unit.proper_end().is_none() {
+    if !any && !unit.may_have("approval.decided") && unit.proper_end().is_absent() {
         add(say("approval.none").on(unit.anchor()));
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn summary(parts: &mut Parts, told: &Told<'_, '_>) {
         UnitKind::Run => {}
         UnitKind::Loose => add(say("summary.loose").on(told.unit.members.iter().copied())),
     }
-    if let Some(end) = told.unit.proper_end() {
+    if let Known::Is(end) = told.unit.proper_end() {
         let say = match end.text("/data/status") {
             Some("refused") => say("summary.refused"),
             Some("escalated") => say("summary.escalated"),
@@ -70,12 +70,7 @@ pub(super) fn summary(parts: &mut Parts, told: &Told<'_, '_>) {
 }
 
 /// How many defects there are, of those that the profile looks for.
-pub(super) fn defects(
-    parts: &mut Parts,
-    views: &[View<'_>],
-    findings: &[&Finding],
-    judged: &[Told<'_, '_>],
-) {
+pub(super) fn defects(parts: &mut Parts, views: &[View<'_>], findings: &[&Finding], open: bool) {
     let on = |entries: Vec<u64>| {
         views
             .iter()
@@ -88,7 +83,7 @@ pub(super) fn defects(
         .collect();
     let say = if !findings.is_empty() {
         say("summary.defects").on(on(entries)).count(findings.len())
-    } else if judged.iter().any(|told| !told.outcome.undecided.is_empty()) {
+    } else if open {
         say("summary.undecided").on(views.iter().copied())
     } else {
         say("summary.no_defects").on(views.iter().copied())
@@ -167,14 +162,14 @@ fn decision(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
             .iter()
             .copied()
             .find(|view| view.is("action.performed") || view.is("output.finalized"));
-        if unit.may_have("approval.decided") || unit.proper_end().is_some() {
+        if unit.may_have("approval.decided") || !unit.proper_end().is_absent() {
             return;
         }
         match (told.approval_needed, act) {
-            (true, None) => add(say("summary.awaiting").on(unit.anchor())),
+            (Known::Is(()), None) => add(say("summary.awaiting").on(unit.anchor())),
             // With an act, the finding is told.
-            (true, Some(_)) => {}
-            (false, _) => add(say("summary.approval_unneeded").on(unit
+            (Known::Is(()) | Known::Hidden, _) => {}
+            (Known::Absent, _) => add(say("summary.approval_unneeded").on(unit
                 .of("approval.required")
                 .chain(unit.of("risk.classified"))
                 .chain(unit.anchor()))),
@@ -210,8 +205,8 @@ fn done(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
             .at("status", act, "/data/status")
             .member("acted_at", act, "recorded"));
     }
-    let decided = !told.approval_needed || unit.of("approval.decided").next().is_some();
-    if !acted && decided && unit.proper_end().is_none() && !unit.may_have("action.performed") {
+    let decided = told.approval_needed.is_absent() || unit.of("approval.decided").next().is_some();
+    if !acted && decided && unit.proper_end().is_absent() && !unit.may_have("action.performed") {
         add(say("summary.no_action").on(unit.anchor()));
     }
 }

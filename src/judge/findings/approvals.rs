@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Judging, Weight, about};
 use crate::judge::Arg;
+use crate::judge::profile::Rule;
 use crate::judge::unit::{Unit, UnitKind};
 use crate::judge::view::{Known, Say, See, View, digest_of, term};
 use crate::ledger::Timestamp;
@@ -70,7 +71,7 @@ pub(super) fn judge(judging: &mut Judging<'_, '_>) {
             .copied()
             .filter(|view| !required(*view).is_absent())
             .collect();
-        let needed = needed_at(judging, &requirements);
+        let needed = needed_at(judging.unit, judging.rule, &requirements);
         if needing.is_empty() {
             judge_group(judging, &act, None, needed);
         }
@@ -82,8 +83,8 @@ pub(super) fn judge(judging: &mut Judging<'_, '_>) {
 
 /// Whether an approval is needed at all: by the profile, by a recorded requirement, or by an authorization that was
 /// given only under approval.
-pub(crate) fn needed(judging: &Judging<'_, '_>) -> Known<()> {
-    needed_at(judging, &governing(judging.unit, u64::MAX))
+pub(crate) fn needed(unit: &Unit<'_>, rule: &Rule) -> Known<()> {
+    needed_at(unit, rule, &governing(unit, u64::MAX))
 }
 
 /// Whether the approver counts as a person. An AI agent or a program approves nothing.
@@ -91,27 +92,30 @@ pub(crate) fn is_person(view: View<'_>) -> bool {
     !matches!(view.text("/actor/kind"), Some("agent" | "service"))
 }
 
-fn needed_at(judging: &Judging<'_, '_>, requirements: &[View<'_>]) -> Known<()> {
-    if judging.rule.approval_required {
+fn needed_at(unit: &Unit<'_>, rule: &Rule, requirements: &[View<'_>]) -> Known<()> {
+    if rule.approval_required {
         return Known::Is(());
     }
-    let by_authorization =
-        judging
-            .unit
-            .of("authorization.decided")
-            .map(|view| match view.known("/data/result") {
-                Known::Is("approval_required") => Known::Is(()),
-                Known::Hidden => Known::Hidden,
-                _ => Known::Absent,
-            });
+    let by_authorization = unit.of("authorization.decided").map(|view| {
+        match (
+            view.known("/data/result"),
+            view.known("/data/resource/kind"),
+        ) {
+            (_, Known::Is("source" | "tool")) => Known::Absent,
+            (Known::Is("approval_required"), Known::Hidden) | (Known::Hidden, _) => Known::Hidden,
+            (Known::Is("approval_required"), _) => Known::Is(()),
+            _ => Known::Absent,
+        }
+    });
     let parts: Vec<Known<()>> = requirements
         .iter()
         .map(|view| required(*view))
         .chain(by_authorization)
         .collect();
+    let unclear = unit.may_have("approval.required") || unit.may_have("authorization.decided");
     if parts.contains(&Known::Is(())) {
         Known::Is(())
-    } else if parts.contains(&Known::Hidden) || judging.unit.may_have("approval.required") {
+    } else if parts.contains(&Known::Hidden) || unclear {
         Known::Hidden
     } else {
         Known::Absent
@@ -146,7 +150,7 @@ fn governing<'a>(unit: &Unit<'a>, seq: u64) -> Vec<View<'a>> {
 }
 
 fn acts<'a>(unit: &Unit<'a>) -> Vec<Act<'a>> {
-    let refused = unit.proper_end().is_some();
+    let refused = unit.proper_end();
     let acts = unit.members.iter().copied().filter_map(|view| {
         let seq = view.seq();
         let draft = unit
@@ -158,15 +162,23 @@ fn acts<'a>(unit: &Unit<'a>) -> Vec<Act<'a>> {
         match view.kind() {
             "output.finalized" => {
                 let digest = output_digest(view);
+                let is_draft = match (&digest, &of_draft) {
+                    (Known::Hidden, _) | (_, Known::Hidden) => Known::Hidden,
+                    (digest, draft) if digest == draft => Known::Is(()),
+                    _ => Known::Absent,
+                };
                 // After a proper end the text handed out is the refusal, unless it is the draft itself.
-                if refused && digest != of_draft {
-                    return None;
-                }
+                let how = match (refused, is_draft) {
+                    (Known::Is(_), Known::Absent) => return None,
+                    (Known::Is(_), Known::Hidden)
+                    | (Known::Hidden, Known::Absent | Known::Hidden) => How::Unclear,
+                    _ => How::Performed,
+                };
                 let targets_hidden = digest.is_hidden();
                 let targets = digest.is().into_iter().collect();
                 Some(Act {
                     view,
-                    how: How::Performed,
+                    how,
                     output: true,
                     targets,
                     targets_hidden,
@@ -227,13 +239,31 @@ fn decisions<'a>(
         }
         id.is_none() || asked.is_none() || id == asked
     });
-    views
-        .map(|view| Decision {
+    let unsure = |view: View<'a>| match requirement {
+        Some(requirement) => {
+            let (ours, asked) = (
+                view.known("/approval_id"),
+                requirement.known("/approval_id"),
+            );
+            (ours.is_hidden() && !asked.is_absent()) || (asked.is_hidden() && !ours.is_absent())
+        }
+        None => false,
+    };
+    let decision = |view: View<'a>| {
+        let saw = saw(view, act);
+        // Which requirement it answers is not shown.
+        let saw = if saw == Saw::Same && unsure(view) {
+            Saw::Unknown
+        } else {
+            saw
+        };
+        Decision {
             view,
             says: view.known("/data/decision"),
-            saw: saw(view, act),
-        })
-        .collect()
+            saw,
+        }
+    };
+    views.map(decision).collect()
 }
 
 fn saw(view: View<'_>, act: &Act<'_>) -> Saw {
@@ -317,7 +347,7 @@ fn judge_group<'a>(
     if covering.is_empty() {
         if !sure
             || judging.unit.may_have("approval.decided")
-            || before.iter().any(Decision::perhaps)
+            || before.iter().any(|d| d.perhaps() || d.says.is_hidden())
         {
             judging.leave_open(absent);
             return;
@@ -331,7 +361,12 @@ fn judge_group<'a>(
         );
         return;
     }
-    judge_covering(judging, act, requirement, covering, sure);
+    let perhaps = before
+        .iter()
+        .filter(|d| d.perhaps())
+        .count()
+        .saturating_sub(covering.len());
+    judge_covering(judging, act, requirement, covering, perhaps, sure);
 }
 
 /// Whether the same person did not take it back before.
@@ -440,6 +475,7 @@ fn judge_covering<'a>(
     act: &Act<'a>,
     requirement: Option<View<'a>>,
     covering: Vec<&Decision<'a>>,
+    perhaps: usize,
     sure: bool,
 ) {
     let weight = if act.how == How::Attempted {
@@ -460,6 +496,10 @@ fn judge_covering<'a>(
         match requirement.known("/data/expires").parsed() {
             Known::Is(expires) => {
                 valid.retain(|d| d.view.recorded() <= expires && act.view.recorded() <= expires);
+                if valid.is_empty() && perhaps > 0 {
+                    judging.leave_open("approval.expired");
+                    return;
+                }
                 if valid.is_empty() {
                     let say = about("approval.expired").on(on(&covering)).need(
                         "expires",
@@ -479,7 +519,8 @@ fn judge_covering<'a>(
         }
     }
 
-    let count = Count::new(judging, requirement, &valid);
+    let mut count = Count::new(judging, requirement, &valid);
+    count.unsure += perhaps;
     if count.all.len() < count.quorum {
         if !sure || count.open || count.all.len() + count.unsure >= count.quorum {
             judging.leave_open("approval.quorum");
@@ -497,6 +538,9 @@ fn judge_covering<'a>(
             judging.find_once("approval.quorum", weight, acted(say, act));
         }
         return;
+    }
+    if count.open_quorum {
+        judging.leave_open("approval.quorum");
     }
     judge_separation(judging, act, requirement, &valid, &count, sure);
 }
@@ -560,6 +604,8 @@ struct Count<'a> {
     /// Approvals that may count: what would tell is not shown.
     unsure: usize,
     quorum: usize,
+    /// How many are needed is not shown.
+    open_quorum: bool,
     open: bool,
 }
 
@@ -581,6 +627,7 @@ impl<'a> Count<'a> {
             quorum: usize::try_from(quorum.is().unwrap_or(1))
                 .unwrap_or(usize::MAX)
                 .max(1),
+            open_quorum: quorum.is_hidden(),
             open: quorum.is_hidden() || judging.unit.may_have("approval.decided"),
         };
         for decision in valid {

@@ -16,7 +16,7 @@ pub(super) fn judge(judging: &mut Judging<'_, '_>) {
             }
             "ai.audit" => audit(judging, view),
             "tool.executed" => tool(judging, view),
-            "source.accessed" => cited_denial(judging, view, "/data/authorization_decision_id"),
+            "source.accessed" => cited_denial(judging, view, false, "did.read"),
             "policy.retrieved" | "facts.retrieved" => selected(judging, view),
             "authorization.decided" => other_case(judging, view),
             _ => {}
@@ -56,125 +56,250 @@ fn cited<'a>(judging: &Judging<'a, '_>, id: Known<&str>, seq: u64) -> Cited<'a> 
     }
 }
 
-/// The decisions about the case itself (not about a source or a tool) before `seq`.
-fn about_case<'a>(judging: &Judging<'a, '_>, seq: u64) -> Vec<View<'a>> {
-    let decided = judging.unit.of("authorization.decided").filter(|view| {
-        view.seq() < seq
-            && matches!(
-                view.known("/data/resource/kind"),
-                Known::Is("case") | Known::Absent | Known::Hidden
-            )
-    });
-    let decided: Vec<View<'a>> = decided.collect();
-    // Somebody else's denied attempt to open the case says nothing about this run. A decision that names a service
-    // as its actor names who decided, not whom it is about.
-    let people: Vec<&str> = judging
+/// What the decisions on the case say before an entry.
+#[derive(Debug, Clone, Copy)]
+enum OnCase<'a> {
+    Allowed,
+    Denied(View<'a>),
+    /// There is none, or it does not say what was decided.
+    Silent,
+    /// It cannot be told.
+    Open,
+}
+
+impl OnCase<'_> {
+    fn same(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Allowed, Self::Allowed) | (Self::Silent, Self::Silent) => true,
+            (Self::Denied(a), Self::Denied(b)) => a.seq() == b.seq(),
+            _ => false,
+        }
+    }
+}
+
+/// The latest decision on the case itself (not on a source or a tool) that concerns those who asked or drafted, and
+/// about which `counts` does not say no.
+fn on_case<'a>(
+    judging: &Judging<'a, '_>,
+    seq: u64,
+    counts: impl Fn(View<'a>) -> Known<()>,
+) -> OnCase<'a> {
+    let people = People::new(judging);
+    let mut possible: Vec<OnCase<'a>> = Vec::new();
+    let mut others_allowed = false;
+    let mut certain = false;
+    for decision in judging
         .unit
-        .members
-        .iter()
-        .filter(|view| view.is("request.received") || view.is("recommendation.drafted"))
-        .flat_map(|view| [view.text("/actor/id"), view.text("/actor/on_behalf_of")])
-        .flatten()
-        .collect();
-    let ours = |view: &View<'a>| match view.text("/actor/id") {
-        Some(id) => people.contains(&id) || view.text("/actor/kind") == Some("service"),
-        None => true,
+        .of("authorization.decided")
+        .rev()
+        .filter(|view| view.seq() < seq)
+    {
+        let kind = match decision.known("/data/resource/kind") {
+            Known::Is("case") | Known::Absent => Known::Is(()),
+            Known::Is(_) => Known::Absent,
+            Known::Hidden => Known::Hidden,
+        };
+        let parts = [kind, people.concerns(decision), counts(decision)];
+        let says = match decision.known("/data/result") {
+            Known::Is("allowed" | "approval_required") => OnCase::Allowed,
+            Known::Is("denied") => OnCase::Denied(decision),
+            Known::Hidden => OnCase::Open,
+            Known::Is(_) | Known::Absent => OnCase::Silent,
+        };
+        if parts.contains(&Known::Absent) {
+            // Whose permission it was may be recorded in a way that this does not know; that somebody was allowed
+            // is then taken as permission, that somebody else was denied is not taken as denial.
+            others_allowed |= parts[0] == Known::Is(()) && matches!(says, OnCase::Allowed);
+            continue;
+        }
+        possible.push(says);
+        if !parts.contains(&Known::Hidden) {
+            certain = true;
+            break;
+        }
+    }
+    if !certain {
+        possible.push(
+            match (
+                others_allowed,
+                judging.unit.may_have("authorization.decided"),
+            ) {
+                (true, _) => OnCase::Allowed,
+                (false, true) => OnCase::Open,
+                (false, false) => OnCase::Silent,
+            },
+        );
+    }
+    let Some(first) = possible.first().copied() else {
+        return OnCase::Silent;
     };
-    let filtered: Vec<View<'a>> = decided.iter().copied().filter(ours).collect();
-    if filtered.is_empty() {
-        decided
+    if possible.iter().all(|other| first.same(*other)) {
+        first
     } else {
-        filtered
+        OnCase::Open
+    }
+}
+
+/// Those who asked or drafted. Somebody else's denied attempt to open the case says nothing about this run.
+struct People<'a> {
+    ids: Vec<&'a str>,
+    open: bool,
+}
+
+impl<'a> People<'a> {
+    fn new(judging: &Judging<'a, '_>) -> Self {
+        let unit = judging.unit;
+        let mut people = Self {
+            ids: Vec::new(),
+            open: unit.may_have("request.received"),
+        };
+        for view in unit
+            .of("request.received")
+            .chain(unit.of("recommendation.drafted"))
+        {
+            for pointer in ["/actor/id", "/actor/on_behalf_of"] {
+                let id = view.known(pointer);
+                people.open |= id.is_hidden();
+                people.ids.extend(id.is());
+            }
+        }
+        people
+    }
+
+    fn concerns(&self, decision: View<'a>) -> Known<()> {
+        match decision.known("/actor/id") {
+            Known::Absent => Known::Is(()),
+            Known::Is(id) if self.ids.contains(&id) => Known::Is(()),
+            // A decision that names a service as its actor names who decided, not whom it is about.
+            Known::Is(_) => match decision.known("/actor/kind") {
+                Known::Is("service") => Known::Is(()),
+                Known::Hidden => Known::Hidden,
+                _ if self.open => Known::Hidden,
+                _ if self.ids.is_empty() => Known::Is(()),
+                _ => Known::Absent,
+            },
+            Known::Hidden => Known::Hidden,
+        }
+    }
+}
+
+/// Whether two texts are the same, as far as is shown.
+fn equal(a: Known<&str>, b: Known<&str>) -> Known<()> {
+    match (a, b) {
+        (Known::Is(a), Known::Is(b)) if a == b => Known::Is(()),
+        (Known::Hidden, Known::Is(_) | Known::Hidden) | (Known::Is(_), Known::Hidden) => {
+            Known::Hidden
+        }
+        _ => Known::Absent,
+    }
+}
+
+fn tell<'a>(judging: &mut Judging<'a, '_>, said: OnCase<'a>, then: View<'a>, what: &str) {
+    match said {
+        OnCase::Allowed => {}
+        OnCase::Denied(decision) => denied(judging, decision, then, what),
+        OnCase::Silent => none(judging, then, what),
+        OnCase::Open => {
+            judging.leave_open("authorization.denied");
+            judging.leave_open("authorization.none");
+        }
     }
 }
 
 fn draft<'a>(judging: &mut Judging<'a, '_>, draft: View<'a>) {
     // A denial of the very action that is recommended is judged where the action is performed.
-    let recommended = draft.text("/data/recommended_action");
-    let decided = about_case(judging, draft.seq());
-    let decided: Vec<View<'a>> = decided
-        .into_iter()
-        .filter(|view| recommended.is_none() || view.text("/data/action") != recommended)
-        .collect();
-    match decided.last() {
-        Some(decision) => denied(judging, *decision, draft, "did.drafted"),
-        None => none(judging, draft, "did.drafted"),
-    }
+    let recommended = draft.known("/data/recommended_action");
+    let said = on_case(judging, draft.seq(), |decision| {
+        if matches!(
+            decision.known("/data/result"),
+            Known::Is("allowed" | "approval_required")
+        ) {
+            return Known::Is(());
+        }
+        match equal(decision.known("/data/action"), recommended) {
+            Known::Is(()) => Known::Absent,
+            Known::Absent => Known::Is(()),
+            Known::Hidden => Known::Hidden,
+        }
+    });
+    tell(judging, said, draft, "did.drafted");
 }
 
 fn action<'a>(judging: &mut Judging<'a, '_>, act: View<'a>) {
-    match cited(
+    let said = match cited(
         judging,
         act.known("/data/authorization_decision_id"),
         act.seq(),
     ) {
-        Cited::Found(decision) => denied(judging, decision, act, "did.performed"),
-        Cited::NotBefore => none(judging, act, "did.performed"),
-        Cited::Open => {
-            judging.leave_open("authorization.denied");
-            judging.leave_open("authorization.none");
-        }
+        Cited::Found(decision) => match decision.known("/data/result") {
+            Known::Is("allowed" | "approval_required") => OnCase::Allowed,
+            Known::Is("denied") => OnCase::Denied(decision),
+            Known::Hidden => OnCase::Open,
+            Known::Is(_) | Known::Absent => OnCase::Silent,
+        },
+        Cited::NotBefore => OnCase::Silent,
+        Cited::Open => OnCase::Open,
+        // What a person does after a run has handed over does not rest on the run's permission.
+        Cited::None if judging.unit.kind == UnitKind::Run => return,
         Cited::None => {
-            let decided = about_case(judging, act.seq());
-            let code = act.text("/data/action");
-            let same = decided
-                .iter()
-                .rfind(|view| code.is_some() && view.text("/data/action") == code);
-            match same.or(decided.last()).copied() {
-                Some(decision) => denied(judging, decision, act, "did.performed"),
-                None => none(judging, act, "did.performed"),
+            let code = act.known("/data/action");
+            let of_action = |decision: View<'a>| equal(decision.known("/data/action"), code);
+            match on_case(judging, act.seq(), of_action) {
+                OnCase::Silent => on_case(judging, act.seq(), |_| Known::Is(())),
+                said => said,
             }
         }
-    }
+    };
+    let said = match act.known("/data/status") {
+        Known::Hidden if !matches!(said, OnCase::Allowed) => OnCase::Open,
+        _ => said,
+    };
+    tell(judging, said, act, "did.performed");
 }
 
 fn audit<'a>(judging: &mut Judging<'a, '_>, audit: View<'a>) {
-    match cited(
-        judging,
-        audit.known("/data/authorization_decision_id"),
-        audit.seq(),
-    ) {
+    let status = audit.known("/data/answer_status");
+    if matches!(status, Known::Is("refused" | "denied")) {
         // The flat event reports denials too; only an answer that was given is a defect.
-        Cited::Found(decision)
-            if !matches!(
-                audit.text("/data/answer_status"),
-                Some("refused" | "denied")
-            ) =>
-        {
-            denied(judging, decision, audit, "did.answered");
-        }
-        Cited::Open => judging.leave_open("authorization.denied"),
-        _ => {}
+        return;
     }
+    cited_denial(judging, audit, status.is_hidden(), "did.answered");
 }
 
 fn tool<'a>(judging: &mut Judging<'a, '_>, call: View<'a>) {
-    if matches!(call.text("/data/status"), Some("denied" | "failed")) {
+    let status = call.known("/data/status");
+    if matches!(status, Known::Is("denied" | "failed")) {
         return;
     }
-    if call.text("/data/authorization_result") == Some("denied") {
-        let say = about("authorization.denied")
-            .on([call])
-            .arg("what", term("did.executed"));
-        judging.find("authorization.denied", Weight::Full, say);
-        return;
+    match call.known("/data/authorization_result") {
+        Known::Is("denied") if status.is_hidden() => judging.leave_open("authorization.denied"),
+        Known::Is("denied") => {
+            let say = about("authorization.denied")
+                .on([call])
+                .arg("what", term("did.executed"));
+            judging.find("authorization.denied", Weight::Full, say);
+        }
+        result => cited_denial(
+            judging,
+            call,
+            status.is_hidden() || result.is_hidden(),
+            "did.executed",
+        ),
     }
-    cited_denial(judging, call, "/data/authorization_decision_id");
 }
 
-/// Reading a source, or calling a tool, that the decision it names denied.
-fn cited_denial<'a>(judging: &mut Judging<'a, '_>, view: View<'a>, pointer: &str) {
-    match cited(judging, view.known(pointer), view.seq()) {
-        Cited::Found(decision) => denied(
-            judging,
-            decision,
-            view,
-            if view.is("tool.executed") {
-                "did.executed"
-            } else {
-                "did.read"
-            },
-        ),
+/// What was done though the decision that it names was a denial. `unsure`: whether it was done is not shown.
+fn cited_denial<'a>(judging: &mut Judging<'a, '_>, view: View<'a>, unsure: bool, what: &str) {
+    match cited(
+        judging,
+        view.known("/data/authorization_decision_id"),
+        view.seq(),
+    ) {
+        Cited::Found(decision) => match decision.known("/data/result") {
+            Known::Is("denied") if !unsure => denied(judging, decision, view, what),
+            Known::Is("denied") | Known::Hidden => judging.leave_open("authorization.denied"),
+            _ => {}
+        },
         Cited::Open => judging.leave_open("authorization.denied"),
         Cited::None | Cited::NotBefore => {}
     }
@@ -214,21 +339,15 @@ fn selected<'a>(judging: &mut Judging<'a, '_>, view: View<'a>) {
 }
 
 fn denied<'a>(judging: &mut Judging<'a, '_>, decision: View<'a>, then: View<'a>, what: &str) {
-    match decision.known("/data/result") {
-        Known::Is("denied") => {
-            let say = about("authorization.denied").on([decision, then]).at(
-                "decision",
-                decision,
-                "/data/decision_id",
-            );
-            let say = say
-                .arg("what", term(what))
-                .member("denied_at", decision, "recorded");
-            judging.find("authorization.denied", Weight::Full, say);
-        }
-        Known::Hidden => judging.leave_open("authorization.denied"),
-        Known::Is(_) | Known::Absent => {}
-    }
+    let say = about("authorization.denied").on([decision, then]).at(
+        "decision",
+        decision,
+        "/data/decision_id",
+    );
+    let say = say
+        .arg("what", term(what))
+        .member("denied_at", decision, "recorded");
+    judging.find("authorization.denied", Weight::Full, say);
 }
 
 fn none<'a>(judging: &mut Judging<'a, '_>, then: View<'a>, what: &str) {

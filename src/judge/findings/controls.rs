@@ -33,23 +33,28 @@ fn digest_mismatch(judging: &mut Judging<'_, '_>) {
 
 fn not_recommended(judging: &mut Judging<'_, '_>) {
     for act in judging.unit.of("action.performed") {
-        let status = act.text("/data/status");
+        let status = act.known("/data/status");
         let Some(draft) = judging.unit.draft_before(act.seq()) else {
             continue;
         };
-        if status == Some("cancelled") {
+        if status == Known::Is("cancelled") {
             continue;
         }
         match (
             draft.known("/data/recommended_action"),
             act.known("/data/action"),
         ) {
+            (Known::Is(recommended), Known::Is(done))
+                if recommended != done && status.is_hidden() =>
+            {
+                judging.leave_open("action.not_recommended");
+            }
             (Known::Is(recommended), Known::Is(done)) if recommended != done => {
                 let say = about("action.not_recommended").on([draft, act]);
                 let say = say
                     .need("recommended", draft, "/data/recommended_action")
                     .need("action", act, "/data/action");
-                let weight = if status == Some("failed") {
+                let weight = if status == Known::Is("failed") {
                     Weight::Lighter
                 } else {
                     Weight::Full

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Judging, Weight, approval_needed};
 use crate::judge::unit::UnitKind;
-use crate::judge::view::{Known, View, item_arg, say};
+use crate::judge::view::{Known, View, say};
 use crate::ledger::content::Item;
 
 /// Whether an element is there, and what the answer rests on.
@@ -89,13 +89,18 @@ const ELEMENTS: [(&str, Look); 22] = [
 /// Judges all elements.
 pub(super) fn judge(judging: &mut Judging<'_, '_>) {
     for (code, look) in ELEMENTS {
-        if !judging.wants(code) || not_due(judging, code) {
+        if !judging.wants(code) {
+            continue;
+        }
+        let not_due = not_due(judging, code);
+        if not_due == Known::Is(()) {
             continue;
         }
         let presence = look(judging);
         match presence.there {
             Known::Is(()) => {}
             Known::Hidden => judging.leave_open(code),
+            Known::Absent if not_due.is_hidden() => judging.leave_open(code),
             Known::Absent => {
                 let count = presence.on.len();
                 let say = say(&format!("finding.{code}")).on(presence.on);
@@ -120,28 +125,42 @@ const COUNTED: [&str; 5] = [
 ];
 
 /// Whether the course of things makes the element unnecessary.
-fn not_due(judging: &Judging<'_, '_>, code: &str) -> bool {
+fn not_due(judging: &Judging<'_, '_>, code: &str) -> Known<()> {
     let unit = judging.unit;
-    if unit.proper_end().is_some() {
-        let exempt: &[&str] = if unit.kind == UnitKind::Recommendation {
-            &NOT_AFTER_DRAFT_DROPPED
-        } else {
-            &NOT_AFTER_PROPER_END
-        };
-        return exempt.contains(&code);
-    }
-    match code {
+    let exempt: &[&str] = match unit.kind {
+        UnitKind::Recommendation => &NOT_AFTER_DRAFT_DROPPED,
+        _ => &NOT_AFTER_PROPER_END,
+    };
+    let end = match unit.proper_end() {
+        Known::Is(_) if exempt.contains(&code) => return Known::Is(()),
+        Known::Hidden if exempt.contains(&code) => Known::Hidden,
+        _ => Known::Absent,
+    };
+    let other = match code {
         // A rejected recommendation ends with the rejection.
-        "missing.final_output" | "missing.action" => unit
-            .of("approval.decided")
-            .next_back()
-            .is_some_and(|view| view.text("/data/decision") == Some("rejected")),
-        // Nobody has to decide what nobody has to approve.
-        "missing.approval_decision" => {
-            unit.of("approval.required").next().is_some() && approval_needed(judging).is_absent()
+        "missing.final_output" | "missing.action" => {
+            let last = unit
+                .of("approval.decided")
+                .next_back()
+                .map(|view| view.known("/data/decision"));
+            match last {
+                Some(Known::Is("rejected")) => Known::Is(()),
+                Some(Known::Hidden) => Known::Hidden,
+                _ if unit.may_have("approval.decided") => Known::Hidden,
+                _ => Known::Absent,
+            }
         }
-        _ => false,
-    }
+        // Nobody has to decide what nobody has to approve.
+        "missing.approval_decision" if unit.of("approval.required").next().is_some() => {
+            match approval_needed(unit, judging.rule) {
+                Known::Is(()) => Known::Absent,
+                Known::Absent => Known::Is(()),
+                Known::Hidden => Known::Hidden,
+            }
+        }
+        _ => Known::Absent,
+    };
+    if other.is_absent() { end } else { other }
 }
 
 /// Joins several answers: one that is not recorded decides, then one that is not shown.
@@ -407,14 +426,20 @@ fn tool_version<'a>(judging: &Judging<'a, '_>) -> Presence<'a> {
     let mut listed: BTreeSet<&str> = BTreeSet::new();
     let mut lacking = Vec::new();
     let mut hidden = Vec::new();
+    let mut open = unit.may_have("recommendation.drafted");
     for draft in &unit.drafts {
-        for item in draft.items("/data/tools").is().unwrap_or_default() {
+        let tools = draft.items("/data/tools");
+        open |= tools.is_hidden();
+        for item in tools.is().unwrap_or_default() {
             match &item {
                 Item::Shown(tool) if tool.text("version").is_some() => {
                     listed.extend(tool.text("tool"))
                 }
-                Item::Shown(_) => lacking.push((*draft, item_arg(&item))),
-                Item::Hidden(_) => hidden.push((*draft, Known::Hidden)),
+                Item::Shown(_) => lacking.push((*draft, Known::Absent)),
+                Item::Hidden(_) => {
+                    open = true;
+                    hidden.push((*draft, Known::Hidden));
+                }
             }
         }
     }
@@ -424,23 +449,16 @@ fn tool_version<'a>(judging: &Judging<'a, '_>) -> Presence<'a> {
         .copied()
         .filter(|view| view.is("tool.proposed") || view.is("tool.executed"));
     let calls = calls.map(|view| {
-        let listed = view
-            .text("/data/tool")
-            .is_some_and(|tool| listed.contains(tool));
-        (
-            view,
-            if listed {
-                Known::Is(())
-            } else {
-                view.has("/data/tool_version")
-            },
-        )
+        let tool = view.known("/data/tool");
+        let version = match (view.has("/data/tool_version"), tool) {
+            (_, Known::Is(tool)) if listed.contains(tool) => Known::Is(()),
+            (Known::Absent, Known::Hidden) => Known::Hidden,
+            (Known::Absent, Known::Is(_)) if open => Known::Hidden,
+            (version, _) => version,
+        };
+        (view, version)
     });
-    together(
-        calls
-            .chain(hidden)
-            .chain(lacking.into_iter().map(|(view, _)| (view, Known::Absent))),
-    )
+    together(calls.chain(hidden).chain(lacking))
 }
 
 /// A draft by an agent names the agent's version.

@@ -1,8 +1,8 @@
 //! Evidence: do the reasons rest on what was looked up, and did the checks hold?
 
 use super::{Judging, Weight, about};
-use crate::judge::unit::Unit;
-use crate::judge::view::{Known, View, item_arg, member_arg, term};
+use crate::judge::unit::{Unit, performed};
+use crate::judge::view::{Known, View, member_arg, term};
 use crate::ledger::content::{Datum, Item};
 
 /// Judges it.
@@ -54,6 +54,20 @@ pub(in crate::judge) struct Source<'a> {
     digest: Option<&'a str>,
     text: Option<&'a str>,
     title: Option<crate::judge::Arg>,
+}
+
+impl<'a> Source<'a> {
+    /// Whether it is another version, or has other bytes, than what is cited.
+    fn differs(&self, citation: &Datum<'a>) -> bool {
+        let other = |cited: Option<&str>, ours: Option<&str>| matches!((cited, ours), (Some(a), Some(b)) if a != b);
+        other(citation.text("version"), self.version) || other(citation.text("digest"), self.digest)
+    }
+
+    /// Whether nothing that is cited of it is unknown.
+    fn agrees(&self, citation: &Datum<'a>) -> bool {
+        let known = |cited: Option<&str>, ours: Option<&str>| cited.is_none() || cited == ours;
+        known(citation.text("version"), self.version) && known(citation.text("digest"), self.digest)
+    }
 }
 
 /// All sources that came in before the ledger was at `seq`.
@@ -279,50 +293,58 @@ fn check<'a>(
         }
         return;
     }
+    // While something that may hold sources is not shown, only what is positively met is settled.
+    let given = |source: &&Source<'a>| !matches!(source.way, Way::Candidate(Some(false) | None));
     if cited
         .iter()
         .all(|source| source.way == Way::Candidate(Some(false)))
+        && !sources.open
     {
-        if sources.open {
-            judging.leave_open("citation.not_selected");
-        } else {
-            let say = start("citation.not_selected");
-            judging.find("citation.not_selected", Weight::Full, say);
-        }
+        judging.find(
+            "citation.not_selected",
+            Weight::Full,
+            start("citation.not_selected"),
+        );
+    } else if sources.open && !cited.iter().any(given) {
+        judging.leave_open("citation.not_selected");
     }
-    let differs = |source: &&Source<'a>| {
-        let other = |ours: Option<&str>, theirs: Option<&str>| matches!((ours, theirs), (Some(a), Some(b)) if a != b);
-        other(citation.text("version"), source.version)
-            || other(citation.text("digest"), source.digest)
-    };
-    let (others, same): (Vec<&Source<'a>>, Vec<&Source<'a>>) =
-        cited.iter().copied().partition(differs);
-    if same.is_empty() {
-        if sources.open {
-            judging.leave_open("citation.other_version");
-        } else {
-            let say = start("citation.other_version");
-            let say = say.opt(
-                "cited",
-                member_arg(citation, "version").or_else(|| member_arg(citation, "digest")),
-            );
-            judging.find("citation.other_version", Weight::Full, say);
-        }
-    }
-    let texts: Option<Vec<&str>> = if same.is_empty() { &others } else { &same }
+
+    let (others, same): (Vec<&Source<'a>>, Vec<&Source<'a>>) = cited
         .iter()
-        .map(|source| source.text)
+        .copied()
+        .partition(|source| source.differs(citation));
+    if same.is_empty() && !sources.open {
+        let version = member_arg(citation, "version").or_else(|| member_arg(citation, "digest"));
+        judging.find(
+            "citation.other_version",
+            Weight::Full,
+            start("citation.other_version").opt("cited", version),
+        );
+    } else if sources.open && !same.iter().any(|source| source.agrees(citation)) {
+        judging.leave_open("citation.other_version");
+    }
+
+    // A piece of evidence quotes its source: it may lack other words of it, so it speaks only for citations of itself.
+    let of_piece = citation.text("evidence_id").is_some();
+    let compared = if same.is_empty() { &others } else { &same }.iter();
+    let compared: Vec<&&Source<'a>> = compared
+        .filter(|source| of_piece || source.way != Way::Evidence)
         .collect();
-    if let (Some(quotation), Some(texts)) = (citation.text("quotation"), texts)
-        && !texts.iter().any(|text| holds(text, quotation))
+    let Some(quotation) = citation.text("quotation") else {
+        return;
+    };
+    if compared
+        .iter()
+        .any(|source| source.text.is_some_and(|text| holds(text, quotation)))
     {
-        if sources.open {
-            judging.leave_open("citation.quote_absent");
-        } else {
-            let say =
-                start("citation.quote_absent").opt("quotation", member_arg(citation, "quotation"));
-            judging.find("citation.quote_absent", Weight::Full, say);
-        }
+        return;
+    }
+    if sources.open {
+        judging.leave_open("citation.quote_absent");
+    } else if !compared.is_empty() && compared.iter().all(|source| source.text.is_some()) {
+        let say =
+            start("citation.quote_absent").opt("quotation", member_arg(citation, "quotation"));
+        judging.find("citation.quote_absent", Weight::Full, say);
     }
 }
 
@@ -388,66 +410,58 @@ fn listed_unsupported<'a>(judging: &mut Judging<'a, '_>, draft: View<'a>) {
 
 /// Checks that failed and did not pass when they were run again on the same draft.
 fn failed_checks<'a>(judging: &mut Judging<'a, '_>, draft: View<'a>) {
-    let mut failed: Vec<(View<'a>, Item<'a>, Option<&'a str>)> = Vec::new();
+    let mut failed: Vec<(View<'a>, Datum<'a>)> = Vec::new();
+    // Until here, a check that is not shown may be one that failed before and passed now.
+    let mut hidden_until = 0;
     for validation in validations(judging.unit, draft) {
         let checks = validation.items("/data/checks");
-        if checks.is_hidden() {
-            judging.leave_open("validation.failed");
-        }
+        let mut hidden = checks.is_hidden();
         for item in checks.is().unwrap_or_default() {
-            let Item::Shown(check) = &item else {
-                judging.leave_open("validation.failed");
+            let Item::Shown(check) = item else {
+                hidden = true;
                 continue;
             };
-            let name = check.text("name");
-            match check.text("outcome") {
-                Some("failed") => failed.push((validation, item.clone(), name)),
-                Some("passed") if name.is_some() => failed.retain(|(.., other)| *other != name),
+            match (check.text("outcome"), check.text("name")) {
+                (Some("failed"), _) => failed.push((validation, check)),
+                (Some("passed"), Some(name)) => {
+                    failed.retain(|(_, other)| other.text("name") != Some(name))
+                }
                 _ => {}
             }
         }
+        if hidden {
+            judging.leave_open("validation.failed");
+            hidden_until = validation.seq();
+        }
     }
-    for (validation, item, _) in failed {
-        let then = judging
+    for (validation, check) in failed {
+        if validation.seq() <= hidden_until && check.text("name").is_some() {
+            continue;
+        }
+        let mut after = judging
             .unit
             .members
             .iter()
             .copied()
-            .find(|view| view.seq() > validation.seq() && is_act(*view));
+            .filter(|view| view.seq() > validation.seq());
+        let then = after.find(|view| performed(*view) == Known::Is(()));
         let say = about("validation.failed").on([validation].into_iter().chain(then));
-        let say = match &item {
-            Item::Shown(check) => say
-                .opt("check", member_arg(check, "name"))
-                .opt("detail", member_arg(check, "detail")),
-            Item::Hidden(_) => say.arg("check", item_arg(&item)),
+        let say = say
+            .opt("check", member_arg(&check, "name"))
+            .opt("detail", member_arg(&check, "detail"));
+        let weight = if then.is_some() {
+            Weight::Full
+        } else {
+            Weight::Lighter
         };
-        judging.find(
-            "validation.failed",
-            if then.is_some() {
-                Weight::Full
-            } else {
-                Weight::Lighter
-            },
-            say,
-        );
+        judging.find("validation.failed", weight, say);
     }
-}
-
-fn is_act(view: View<'_>) -> bool {
-    view.is("output.finalized")
-        || (view.is("action.performed")
-            && !matches!(view.text("/data/status"), Some("failed" | "cancelled")))
 }
 
 /// A guard said stop, and the run went on. It may go on when the same guard later lets something else pass.
 fn guardrails(judging: &mut Judging<'_, '_>) {
     let unit = judging.unit;
-    let guard = |view: &View<'_>| {
-        (
-            view.text("/data/guard").map(str::to_owned),
-            view.text("/data/stage").map(str::to_owned),
-        )
-    };
+    let end = unit.proper_end();
     for fired in unit.of("guardrail.fired") {
         match fired.known("/data/result") {
             Known::Is("blocked") => {}
@@ -457,33 +471,83 @@ fn guardrails(judging: &mut Judging<'_, '_>) {
             }
             _ => continue,
         }
-        let refused = unit.proper_end();
-        let Some(act) = unit.members.iter().copied().find(|view| {
-            // What is handed out at a proper end is the refusal that the guard asked for.
-            view.seq() > fired.seq()
-                && is_act(*view)
-                && !(refused.is_some() && view.is("output.finalized"))
-        }) else {
-            continue;
-        };
-        let cleared = unit.of("guardrail.fired").any(|again| {
-            let passed = matches!(again.text("/data/result"), Some("passed" | "flagged"));
-            passed
-                && again.seq() > fired.seq()
-                && again.seq() < act.seq()
-                && guard(&again) == guard(&fired)
-        });
-        if !cleared {
-            let say =
-                about("guardrail.overridden")
-                    .on([fired, act])
-                    .need("guard", fired, "/data/guard");
-            let say = say
-                .at("reason", fired, "/data/reason")
-                .member("acted_at", act, "recorded");
-            judging.find("guardrail.overridden", Weight::Full, say);
+        let mut sure = true;
+        for act in unit
+            .members
+            .iter()
+            .copied()
+            .filter(|view| view.seq() > fired.seq())
+        {
+            let went_on = match (performed(act), end) {
+                // What is handed out at a proper end is the refusal that the guard asked for.
+                (Known::Is(()), Known::Is(_)) if act.is("output.finalized") => Known::Absent,
+                (Known::Is(()), Known::Hidden) if act.is("output.finalized") => Known::Hidden,
+                (performed, _) => performed,
+            };
+            let cleared = match went_on {
+                Known::Absent => continue,
+                Known::Hidden => Known::Hidden,
+                Known::Is(()) => cleared(unit, fired, act),
+            };
+            match cleared {
+                Known::Is(()) => {}
+                Known::Hidden => sure = false,
+                Known::Absent => {
+                    let say = about("guardrail.overridden").on([fired, act]).need(
+                        "guard",
+                        fired,
+                        "/data/guard",
+                    );
+                    let say = say
+                        .at("reason", fired, "/data/reason")
+                        .member("acted_at", act, "recorded");
+                    judging.find("guardrail.overridden", Weight::Full, say);
+                    break;
+                }
+            }
+        }
+        if !sure {
+            judging.leave_open("guardrail.overridden");
         }
     }
+}
+
+/// Whether the same guard, at the same stage, let something pass between a block and what was done.
+fn cleared(unit: &Unit<'_>, blocked: View<'_>, act: View<'_>) -> Known<()> {
+    let same = |again: View<'_>, pointer: &str| match (blocked.known(pointer), again.known(pointer))
+    {
+        (Known::Hidden, _) | (_, Known::Hidden) => Known::Hidden,
+        (a, b) if a == b => Known::Is(()),
+        _ => Known::Absent,
+    };
+    let mut cleared = if unit.may_have("guardrail.fired") {
+        Known::Hidden
+    } else {
+        Known::Absent
+    };
+    let between = unit
+        .of("guardrail.fired")
+        .filter(|again| again.seq() > blocked.seq() && again.seq() < act.seq());
+    for again in between {
+        let passed = match again.known("/data/result") {
+            Known::Is("passed" | "flagged") => Known::Is(()),
+            Known::Hidden => Known::Hidden,
+            _ => Known::Absent,
+        };
+        let parts = [
+            passed,
+            same(again, "/data/guard"),
+            same(again, "/data/stage"),
+        ];
+        if parts.contains(&Known::Absent) {
+            continue;
+        }
+        if !parts.contains(&Known::Hidden) {
+            return Known::Is(());
+        }
+        cleared = Known::Hidden;
+    }
+    cleared
 }
 
 /// The flat audit event: what it cites must be among what was selected.

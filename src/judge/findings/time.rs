@@ -1,6 +1,6 @@
 //! Time and order: what the claimed times say about themselves, against the ledger's clock and against recorded joins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Outcome, Weight, about, finding};
 use crate::judge::Arg;
@@ -37,15 +37,17 @@ pub(in crate::judge) fn time(views: &[View<'_>], joins: &[Join<'_>], rule: &Rule
         a.occurred().micros() < b.occurred().micros().saturating_sub(skew)
     };
 
+    let before_cause: BTreeSet<u64> = joins
+        .iter()
+        .filter(|join| join.cause && before(join.from, join.to))
+        .map(|join| join.from.seq())
+        .collect();
     let old = posted.iter().copied().filter(|view| {
         let delay = view
             .recorded()
             .micros()
             .saturating_sub(view.occurred().micros());
-        delay > late
-            || joins
-                .iter()
-                .any(|join| join.cause && join.from.seq() == view.seq() && before(*view, join.to))
+        delay > late || before_cause.contains(&view.seq())
     });
     find(
         "time.backdated",
@@ -82,11 +84,37 @@ pub(in crate::judge) fn time(views: &[View<'_>], joins: &[Join<'_>], rule: &Rule
         }
         outcome.findings.dedup_by(|a, b| a.sentence == b.sentence);
     }
+    let hides = |pointers: &[&str]| {
+        posted
+            .iter()
+            .any(|view| pointers.iter().any(|pointer| view.see(pointer).is_hidden()))
+    };
+    if rule.controls.contains("time.backdated") && hides(&["/causes"]) {
+        outcome.undecided.insert("time.backdated");
+    }
+    if rule.controls.contains("order.impossible") && hides(&JOINING) {
+        outcome.undecided.insert("order.impossible");
+    }
     if rule.elements.contains("sequence.producer_gap") {
         gaps(&posted, &mut outcome);
+        let counted = posted
+            .iter()
+            .any(|view| matches!(view.see("/sequence"), See::Shown(_) | See::Hidden(_)));
+        if counted && hides(&["/source", "/sequence"]) {
+            outcome.undecided.insert("sequence.producer_gap");
+        }
     }
     outcome
 }
+
+/// Members that join an entry to one on which it rests.
+const JOINING: [&str; 5] = [
+    "/request_id",
+    "/recommendation_id",
+    "/approval_id",
+    "/data/draft_digest",
+    "/data/authorization_decision_id",
+];
 
 /// The catalogue's word for the type of an entry; a producer's own type as it is.
 fn type_word(view: View<'_>) -> Arg {
@@ -110,20 +138,26 @@ fn gaps(posted: &[View<'_>], outcome: &mut Outcome) {
         let Some(number) = counter.value.as_u64() else {
             continue;
         };
-        if let Some((before, earlier, earlier_place)) = last.insert(source, (number, view, place)) {
-            let known_between = (place - earlier_place - 1) as u64;
-            let room = (view.seq() - earlier.seq() - 1).saturating_sub(known_between);
-            if number <= before || number - before - 1 > room {
-                let say = about("sequence.producer_gap")
-                    .on([earlier, view])
-                    .need("source", view, "/source");
-                let say = say
-                    .need("from", earlier, "/sequence")
-                    .need("to", view, "/sequence");
-                outcome
-                    .findings
-                    .push(finding("sequence.producer_gap", Weight::Full, say));
-            }
+        let Some((before, earlier, earlier_place)) = last.insert(source, (number, view, place))
+        else {
+            continue;
+        };
+        let between = posted.get(earlier_place + 1..place).unwrap_or_default();
+        let others = between
+            .iter()
+            .filter(|other| other.text("/source").is_some_and(|other| other != source))
+            .count();
+        let room = (view.seq() - earlier.seq() - 1).saturating_sub(others as u64);
+        if number <= before || number - before - 1 > room {
+            let say = about("sequence.producer_gap")
+                .on([earlier, view])
+                .need("source", view, "/source");
+            let say = say
+                .need("from", earlier, "/sequence")
+                .need("to", view, "/sequence");
+            outcome
+                .findings
+                .push(finding("sequence.producer_gap", Weight::Full, say));
         }
     }
 }

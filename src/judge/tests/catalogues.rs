@@ -207,6 +207,7 @@ fn sentences_and_templates_fit_together() {
     let (en, de) = (catalogue("en"), catalogue("de"));
     for events in records() {
         let entries = entries(&events);
+        let shown = Entries::new(&entries);
         let judgement = judge_entries(&entries);
         for sentence in sentences(&judgement) {
             assert!(
@@ -262,7 +263,7 @@ fn sentences_and_templates_fit_together() {
                     .filter(|(name, _)| !sentence.args.contains_key(*name))
                     .collect();
                 assert!(absent.is_empty(), "{} lacks {absent:?}", sentence.template);
-                let rendered = render(sentence, catalogue, &Entries::new(&entries));
+                let rendered = render(sentence, catalogue, &shown);
                 assert!(
                     !rendered.contains(['{', '}', '[', ']']) || rendered.contains("⟦"),
                     "{}: {rendered}",
@@ -341,12 +342,13 @@ fn what_is_told_depends_on_what_was_posted() {
     ];
     let render_all = |events: &[Value]| {
         let entries = entries(events);
+        let shown = Entries::new(&entries);
         let judgement = judge_entries(&entries);
         ["en", "de"].map(|lang| {
             let words = catalogue(lang);
             sentences(&judgement)
                 .into_iter()
-                .map(|s| render(s, &words, &Entries::new(&entries)))
+                .map(|s| render(s, &words, &shown))
                 .collect::<Vec<_>>()
                 .join("\n")
         })

@@ -7,6 +7,7 @@ mod build;
 mod catalogues;
 mod fixtures;
 mod hidden;
+mod near;
 mod semantics;
 
 use std::path::PathBuf;
@@ -75,10 +76,10 @@ fn sentences(judgement: &Judgement) -> Vec<&Sentence> {
 
 /// The answer in English, one line a sentence.
 fn told(entries: &[Entry], judgement: &Judgement) -> String {
-    let en = catalogue("en");
+    let (en, shown) = (catalogue("en"), Entries::new(entries));
     let lines = sentences(judgement)
         .into_iter()
-        .map(|s| render(s, &en, &Entries::new(entries)));
+        .map(|s| render(s, &en, &shown));
     lines.collect::<Vec<_>>().join("\n")
 }
 
