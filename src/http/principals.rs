@@ -13,10 +13,12 @@ use super::auth::{Allowed, Managing, Oneself};
 use super::body::JsonBody;
 use super::problem::{Kind, Problem, ProblemBody};
 use crate::access::{Actor, BlindCase, Cases, Grant, Ledgers, NewGrant, NewToken, Principal, Role, Scope, TokenInfo};
+use crate::json::{Fault, FaultKind};
 use crate::ledger::{Id16, Timestamp};
 
 /// A principal to be created.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct PrincipalRequest {
     /// Name for people.
     #[schema(example = "Benefits workflow")]
@@ -27,6 +29,7 @@ pub struct PrincipalRequest {
 
 /// A grant to be given. What is left out is nothing, never everything.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct GrantRequest {
     /// The role.
     role: Role,
@@ -48,6 +51,7 @@ pub struct GrantRequest {
 
 /// A token to be made.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// Until when it counts (RFC 3339).
     #[schema(example = "2027-01-31T00:00:00Z")]
@@ -105,12 +109,15 @@ pub struct Me {
 
 fn time(at: &str, text: Option<&String>) -> Result<Option<Timestamp>, Problem> {
     let read = text.map(|t| Timestamp::parse_rfc3339(t)).transpose();
-    read.map_err(|e| Problem::new(Kind::InvalidRequest, format!("`{at}`: {e}.")))
+    read.map_err(|e| {
+        let fault = Fault { kind: FaultKind::Schema, pointer: at.to_owned(), detail: e.to_string() };
+        Problem::faults(vec![fault], Kind::InvalidRequest)
+    })
 }
 
 impl GrantRequest {
-    /// The grant, with case ids replaced by what each ledger's key makes of them.
-    fn blinded(&self, server: &Server) -> Result<NewGrant, Problem> {
+    /// The grant, with case ids replaced by what each ledger's key makes of them; `at` is its place in the body.
+    fn blinded(&self, at: &str, server: &Server) -> Result<NewGrant, Problem> {
         let ledgers = if self.ledgers.iter().any(|l| l == "*") { Ledgers::All } else { Ledgers::Only(self.ledgers.iter().cloned().collect()) };
         let cases = if self.all_cases == Some(true) {
             Cases::All
@@ -123,7 +130,7 @@ impl GrantRequest {
             Cases::Only(only)
         };
         let sources = self.sources.iter().flatten().cloned().collect();
-        Ok(NewGrant { role: self.role, scope: Scope { ledgers, sources, cases }, expires: time("expires", self.expires.as_ref())? })
+        Ok(NewGrant { role: self.role, scope: Scope { ledgers, sources, cases }, expires: time(&format!("{at}/expires"), self.expires.as_ref())? })
     }
 }
 
@@ -215,7 +222,7 @@ pub async fn list_principals(who: Allowed<Managing>, server: web::Data<Server>, 
 #[post("/v1/principals")]
 pub async fn create_principal(who: Allowed<Managing>, server: web::Data<Server>, body: JsonBody) -> Result<HttpResponse, Problem> {
     let request: PrincipalRequest = body.read()?;
-    let grants = request.grants.iter().map(|g| g.blinded(&server)).collect::<Result<Vec<_>, _>>()?;
+    let grants = request.grants.iter().enumerate().map(|(i, g)| g.blinded(&format!("/grants/{i}"), &server)).collect::<Result<Vec<_>, _>>()?;
     let principal = server.access.create_principal(Actor::Caller(&who.caller), &request.name, &grants, server.clock.now())?;
     server.record_changes().await;
     let mut response = HttpResponse::Created();
@@ -286,7 +293,7 @@ pub async fn revoke_principal(who: Allowed<Managing>, server: web::Data<Server>,
 #[post("/v1/principals/{principal}/grants")]
 pub async fn add_grant(who: Allowed<Managing>, server: web::Data<Server>, path: web::Path<String>, body: JsonBody) -> Result<HttpResponse, Problem> {
     let grant: GrantRequest = body.read()?;
-    let grant = grant.blinded(&server)?;
+    let grant = grant.blinded("", &server)?;
     let given = server.access.add_grant(Actor::Caller(&who.caller), id(&path, "principal")?, &grant, server.clock.now())?;
     server.record_changes().await;
     Ok(HttpResponse::Created().json(given))
@@ -361,7 +368,7 @@ pub async fn list_tokens(who: Allowed<Managing>, server: web::Data<Server>, path
 #[post("/v1/principals/{principal}/tokens")]
 pub async fn mint_token(who: Allowed<Managing>, server: web::Data<Server>, path: web::Path<String>, body: JsonBody) -> Result<HttpResponse, Problem> {
     let request: TokenRequest = body.read()?;
-    let expires = time("expires", request.expires.as_ref())?;
+    let expires = time("/expires", request.expires.as_ref())?;
     let token = server.access.mint_token(Actor::Caller(&who.caller), id(&path, "principal")?, expires, server.clock.now())?;
     server.record_changes().await;
     Ok(once(&token))
@@ -394,7 +401,7 @@ pub async fn mint_token(who: Allowed<Managing>, server: web::Data<Server>, path:
 #[post("/v1/principals/{principal}/tokens/{token}/rotate")]
 pub async fn rotate_token(who: Allowed<Managing>, server: web::Data<Server>, path: web::Path<(String, String)>, body: JsonBody) -> Result<HttpResponse, Problem> {
     let request: TokenRequest = body.read()?;
-    let expires = time("expires", request.expires.as_ref())?;
+    let expires = time("/expires", request.expires.as_ref())?;
     let grace = Duration::from_secs(request.grace_seconds.unwrap_or(0));
     let (principal, token) = (id(&path.0, "principal")?, id(&path.1, "token")?);
     let token = server.access.rotate_token(Actor::Caller(&who.caller), principal, token, expires, grace, server.clock.now())?;
