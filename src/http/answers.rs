@@ -24,6 +24,7 @@ pub struct AnswerQuery {
     #[param(example = "en")]
     lang: Option<String>,
     /// For a trace or recommendation that belongs to several cases: which one (its id, or `~` and its pseudonym).
+    #[param(example = "C-7")]
     case: Option<String>,
 }
 
@@ -140,11 +141,14 @@ pub struct TimelineAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TimelineEntry {
     /// Position.
+    #[schema(example = 7)]
     pub seq: u64,
     /// Event type.
     #[serde(rename = "type")]
+    #[schema(example = "approval.decided")]
     pub kind: String,
     /// Claimed time.
+    #[schema(example = "2026-11-22T10:15:30.000000Z")]
     pub occurred: String,
     /// The ledger's time.
     pub recorded: String,

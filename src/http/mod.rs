@@ -171,6 +171,8 @@ fn text(body: String) -> HttpResponse {
 }
 
 /// Whether the service is alive.
+///
+/// Says nothing of the ledgers and asks for no token; for whoever restarts it.
 #[utoipa::path(tag = "Service", responses((status = 200, description = "Alive", body = String, content_type = "text/plain", example = json!("ok"))), security(()))]
 #[get("/healthz")]
 async fn healthz() -> HttpResponse {

@@ -89,6 +89,7 @@ pub struct PrincipalPage {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TokenList {
     /// What is known about each; never the token itself.
+    #[schema(example = json!([{"id": "0f1e2d3c4b5a69788796a5b4c3d2e1f0", "principal": "1f2e3d4c5b6a79888796a5b4c3d2e1f0", "created": "2026-11-22T10:15:30.000000Z"}]))]
     pub items: Vec<TokenInfo>,
 }
 
@@ -148,6 +149,8 @@ fn id(text: &str, what: &str) -> Result<Id16, Problem> {
 }
 
 /// Look at oneself.
+///
+/// The principal and token in use, with the grants that decide what they may do.
 #[utoipa::path(
     tag = "Access",
     responses(
@@ -169,13 +172,16 @@ pub async fn me(who: Allowed<Oneself>) -> HttpResponse {
 #[serde(deny_unknown_fields)]
 pub struct PrincipalsQuery {
     /// Where an earlier page ended: its `next_cursor`.
+    #[param(example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0")]
     cursor: Option<String>,
     /// At most so many (1 to 1,000; 100 unless given).
-    #[param(minimum = 1, maximum = 1000)]
+    #[param(minimum = 1, maximum = 1000, example = 100)]
     limit: Option<usize>,
 }
 
 /// List principals.
+///
+/// Those that an administrator of the caller's ledgers may know of, the revoked included.
 #[utoipa::path(
     tag = "Access",
     params(PrincipalsQuery),
@@ -233,6 +239,8 @@ pub async fn create_principal(who: Allowed<Managing>, server: web::Data<Server>,
 }
 
 /// Look at a principal.
+///
+/// With its grants, those that no longer hold included.
 #[utoipa::path(
     tag = "Access",
     params(("principal" = String, Path, description = "Id of the principal", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0")),
@@ -252,6 +260,8 @@ pub async fn read_principal(who: Allowed<Managing>, server: web::Data<Server>, p
 }
 
 /// Revoke a principal, with all its tokens, for ever.
+///
+/// Its tokens stop counting at once; the change is an entry of each ledger that it reached.
 #[utoipa::path(
     tag = "Access",
     params(("principal" = String, Path, description = "Id of the principal", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0")),
@@ -272,6 +282,8 @@ pub async fn revoke_principal(who: Allowed<Managing>, server: web::Data<Server>,
 }
 
 /// Give a principal another grant.
+///
+/// It holds beside the others, and lends them nothing of its scope.
 #[utoipa::path(
     tag = "Access",
     params(("principal" = String, Path, description = "Id of the principal", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0")),
@@ -300,6 +312,8 @@ pub async fn add_grant(who: Allowed<Managing>, server: web::Data<Server>, path: 
 }
 
 /// End a grant.
+///
+/// What rested on it stops at once; the grant stays on record as ended.
 #[utoipa::path(
     tag = "Access",
     params(
@@ -410,6 +424,8 @@ pub async fn rotate_token(who: Allowed<Managing>, server: web::Data<Server>, pat
 }
 
 /// Revoke a token.
+///
+/// It stops counting at once, for ever; the principal's other tokens go on.
 #[utoipa::path(
     tag = "Access",
     params(
