@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::sequencer::{Clock, Ledger, Replaces, SystemClock};
+use crate::sequencer::{Clock, Ledger, Replaces, SystemClock, is_ledger_name};
 pub use config::Config;
 
 /// The ledger of record for AI-assisted case decisions.
@@ -179,6 +179,10 @@ fn create(config: &Config, args: &CreateArgs) -> Outcome {
             .map(crate::keyring::read_signing_key)
             .transpose()?,
     };
+    if is_ledger_name(&args.name) {
+        // Made here first, or it would be open to everybody on the machine.
+        crate::keyring::create_private_dir(&config.data_dir)?;
+    }
     Ledger::create_with(&paths, &args.name, &origin, clock, replaces.as_ref(), given)?;
     say(&format!("Created the ledger {origin}."))?;
     say(&format!("  record   {}", paths.ledger.display()))?;

@@ -114,7 +114,10 @@ impl Event {
             )),
             _ => {}
         }
-        faults.extend(schema::faults(&kind, &value));
+        // What was said of the type in words is not said again by the schema's pattern.
+        let said = faults.iter().any(|f| f.pointer == "/type");
+        let more = schema::faults(&kind, &value).into_iter();
+        faults.extend(more.filter(|f| !said || f.pointer != "/type"));
         let Value::Object(map) = value else {
             return Err(faults);
         };

@@ -200,6 +200,11 @@ fn explain(error: &ValidationError<'_>, out: &mut Vec<Fault>) {
             ));
             return;
         }
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let unknown = "this member is not known here; is it misspelt?";
+            out.extend(unexpected.iter().map(|name| fault(pointer::join(&at, name), unknown.into())));
+            return;
+        }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             // An optional member is "null, or this": only the second alternative helps the reader.
             let branch = context

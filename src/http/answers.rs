@@ -1,5 +1,6 @@
 //! Timelines, and why.
 
+use actix_web::http::header::{CONTENT_LANGUAGE, VARY};
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +24,7 @@ pub struct AnswerQuery {
     #[param(example = "en")]
     lang: Option<String>,
     /// For a trace or recommendation that belongs to several cases: which one (its id, or `~` and its pseudonym).
+    #[param(example = "C-7")]
     case: Option<String>,
 }
 
@@ -139,11 +141,14 @@ pub struct TimelineAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TimelineEntry {
     /// Position.
+    #[schema(example = 7)]
     pub seq: u64,
     /// Event type.
     #[serde(rename = "type")]
+    #[schema(example = "approval.decided")]
     pub kind: String,
     /// Claimed time.
+    #[schema(example = "2026-11-22T10:15:30.000000Z")]
     pub occurred: String,
     /// The ledger's time.
     pub recorded: String,
@@ -174,45 +179,34 @@ fn gather(at: &InLedger<Why>, question: &Question) -> Result<(Collected, bool), 
     Ok((collect(&at.ledger, question, &at.sight(Permission::ReadVerdicts))?, false))
 }
 
-/// The catalogue that the request asks for.
-fn catalogue<'a>(
-    server: &'a Server,
-    request: &HttpRequest,
-    query: &AnswerQuery,
-) -> Result<&'a judge::Catalogue, Problem> {
+/// The language that the request asks for, with its catalogue.
+fn catalogue<'a>(server: &'a Server, request: &HttpRequest, query: &AnswerQuery) -> Result<(&'static str, &'a judge::Catalogue), Problem> {
+    let find = |lang: &str| server.catalogues.get_key_value(lang).map(|(lang, found)| (*lang, found));
     if let Some(lang) = &query.lang {
-        let found = server.catalogues.get(lang.as_str());
-        return found.ok_or_else(|| {
-            Problem::new(
-                Kind::InvalidQuery,
-                format!("`lang` must be one of: {}.", server.languages()),
-            )
-        });
+        return find(lang).ok_or_else(|| Problem::new(Kind::InvalidQuery, format!("`lang` must be one of: {}.", server.languages())));
     }
-    let header = request
-        .headers()
-        .get("accept-language")
-        .and_then(|h| h.to_str().ok())
-        .unwrap_or_default();
-    let wanted = header
-        .split(',')
-        .filter_map(|l| l.split(';').next())
-        .map(|l| {
-            l.trim()
-                .split('-')
-                .next()
-                .unwrap_or_default()
-                .to_ascii_lowercase()
-        });
-    for lang in wanted {
-        if let Some(found) = server.catalogues.get(lang.as_str()) {
-            return Ok(found);
+    let header = request.headers().get("accept-language").and_then(|h| h.to_str().ok()).unwrap_or_default();
+    wanted(header).iter().find_map(|lang| find(lang)).or_else(|| find("en")).ok_or_else(|| Problem::internal("the English catalogue is absent"))
+}
+
+/// The languages of an Accept-Language header without regions, the most wanted first (RFC 9110, 12.5.4).
+fn wanted(header: &str) -> Vec<String> {
+    let mut ranges: Vec<(f32, String)> = Vec::new();
+    for range in header.split(',') {
+        let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));
+        let weight = parameters.split(';').find_map(|p| p.trim().strip_prefix("q=")).map_or(1.0, |q| q.trim().parse().unwrap_or(0.0));
+        let lang = tag.trim().split('-').next().unwrap_or_default().to_ascii_lowercase();
+        if weight > 0.0 && !lang.is_empty() {
+            ranges.push((weight, lang));
         }
     }
-    server
-        .catalogues
-        .get("en")
-        .ok_or_else(|| Problem::internal("the English catalogue is absent"))
+    ranges.sort_by(|a, b| b.0.total_cmp(&a.0));
+    ranges.into_iter().map(|(_, lang)| lang).collect()
+}
+
+/// An answer in a language that the header may have chosen.
+fn told_in(lang: &'static str, body: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CONTENT_LANGUAGE, lang)).insert_header((VARY, "accept-language")).json(body)
 }
 
 struct Teller<'a> {
@@ -238,8 +232,7 @@ impl Teller<'_> {
 }
 
 async fn why(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest, query: AnswerQuery, question: Question) -> Result<HttpResponse, Problem> {
-    catalogue(&server, &request, &query)?;
-    let lang = request.clone();
+    let (lang, catalogue) = catalogue(&server, &request, &query)?;
     let as_of = at.ledger.size();
     let state = server.clone();
     let (collected, content, judgement) = web::block(move || -> Result<_, Problem> {
@@ -249,12 +242,8 @@ async fn why(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest,
     })
     .await
     .map_err(Problem::internal)??;
-    let teller = Teller {
-        catalogue: catalogue(&server, &lang, &query)?,
-        entries: judge::Entries::new(&collected.entries),
-        content,
-    };
-    Ok(HttpResponse::Ok().json(answer(&teller, &collected, judgement, as_of, &server)))
+    let teller = Teller { catalogue, entries: judge::Entries::new(&collected.entries), content };
+    Ok(told_in(lang, &answer(&teller, &collected, judgement, as_of, &server)))
 }
 
 fn answer(
@@ -319,7 +308,7 @@ fn sequence(collected: &Collected) -> &'static str {
 }
 
 async fn timeline(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest, query: AnswerQuery, question: Question) -> Result<HttpResponse, Problem> {
-    catalogue(&server, &request, &query)?;
+    let (lang, catalogue) = catalogue(&server, &request, &query)?;
     let as_of = at.ledger.size();
     let state = server.clone();
     let (collected, content, judgement) = web::block(move || -> Result<_, Problem> {
@@ -329,34 +318,18 @@ async fn timeline(at: InLedger<Why>, server: web::Data<Server>, request: HttpReq
     })
     .await
     .map_err(Problem::internal)??;
-    let teller = Teller {
-        catalogue: catalogue(&server, &request, &query)?,
-        entries: judge::Entries::new(&collected.entries),
-        content,
-    };
-    let mut told: std::collections::HashMap<u64, Sentence> = judgement
-        .timeline
-        .into_iter()
-        .map(|t| (t.seq, t.sentence))
-        .collect();
-    let items = collected
-        .entries
-        .iter()
-        .zip(&collected.leaves)
-        .map(|(e, leaf)| TimelineEntry {
-            seq: e.leaf.seq,
-            kind: e.leaf.kind.clone(),
-            occurred: e.leaf.occurred.to_string(),
-            recorded: e.leaf.recorded.to_string(),
-            leaf_hash: Hash::leaf(leaf.as_bytes()).to_hex(),
-            text: told.remove(&e.leaf.seq).and_then(|s| teller.text(&s)),
-            event: content.then(|| native(&e.leaf, &e.opened)),
-        });
-    Ok(HttpResponse::Ok().json(TimelineAnswer {
-        case: collected.case.map(|c| c.to_hex()),
-        as_of,
-        items: items.collect(),
-    }))
+    let teller = Teller { catalogue, entries: judge::Entries::new(&collected.entries), content };
+    let mut told: std::collections::HashMap<u64, Sentence> = judgement.timeline.into_iter().map(|t| (t.seq, t.sentence)).collect();
+    let items = collected.entries.iter().zip(&collected.leaves).map(|(e, leaf)| TimelineEntry {
+        seq: e.leaf.seq,
+        kind: e.leaf.kind.clone(),
+        occurred: e.leaf.occurred.to_string(),
+        recorded: e.leaf.recorded.to_string(),
+        leaf_hash: Hash::leaf(leaf.as_bytes()).to_hex(),
+        text: told.remove(&e.leaf.seq).and_then(|s| teller.text(&s)),
+        event: content.then(|| native(&e.leaf, &e.opened)),
+    });
+    Ok(told_in(lang, &TimelineAnswer { case: collected.case.map(|c| c.to_hex()), as_of, items: items.collect() }))
 }
 
 fn choice(query: &AnswerQuery) -> Option<CaseName> {

@@ -28,9 +28,11 @@ const MAX_SCAN: usize = 20_000;
 pub struct EntriesQuery {
     /// Of this case: its id, or `~` and its pseudonym.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(example = "C-7")]
     case: Option<String>,
     /// Of this trace, by the id that was posted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(example = "0af7651916cd43dd8448eb211c80319c")]
     trace: Option<String>,
     /// Of this event type.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
@@ -38,22 +40,27 @@ pub struct EntriesQuery {
     kind: Option<String>,
     /// Recorded at or after this time (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(example = "2026-11-01T00:00:00Z")]
     recorded_from: Option<String>,
     /// Recorded before this time (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(example = "2026-12-01T00:00:00Z")]
     recorded_to: Option<String>,
     /// Claimed to have happened at or after this time (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(example = "2026-11-22T10:00:00Z")]
     occurred_from: Option<String>,
     /// Claimed to have happened before this time (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(example = "2026-11-22T11:00:00+01:00")]
     occurred_to: Option<String>,
     /// At most so many (1 to 1,000; 100 unless given).
     #[serde(skip_serializing)]
-    #[param(minimum = 1, maximum = 1000)]
+    #[param(minimum = 1, maximum = 1000, example = 100)]
     limit: Option<usize>,
     /// Where an earlier page ended: its `next_cursor`.
     #[serde(skip_serializing)]
+    #[param(example = "AAAAAAAAAGTAqRVk3D9WYg")]
     cursor: Option<String>,
 }
 
@@ -63,6 +70,7 @@ pub struct EntryPage {
     /// The entries.
     pub items: Vec<EntryItem>,
     /// Where the next page begins; absent on the last one. A page may be shorter than `limit` and still have a next.
+    #[schema(example = "AAAAAAAAAGTAqRVk3D9WYg")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
     /// Whether there is a next page.
@@ -75,10 +83,12 @@ pub struct EntryPage {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EntryItem {
     /// Position in the ledger.
+    #[schema(example = 7)]
     pub seq: u64,
     /// Leaf hash, hex.
     pub leaf_hash: String,
     /// The leaf's exact text: what is hashed.
+    #[schema(example = "{\"case\":\"3da8d00aa31bc2a6baa82c1dee5d3519\",…,\"v\":1}")]
     pub leaf: String,
     /// The event as it was posted, for callers who may read the content of its case.
     #[serde(skip_serializing_if = "Option::is_none")]

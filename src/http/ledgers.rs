@@ -55,6 +55,8 @@ fn info(ledger: &Ledger) -> LedgerInfo {
 }
 
 /// List the ledgers that one has to do with.
+///
+/// Those that the caller's grants reach; others are not told of.
 #[utoipa::path(
     tag = "Ledgers",
     responses(
@@ -77,6 +79,8 @@ pub async fn list_ledgers(who: Allowed<Oneself>, server: web::Data<Server>) -> H
 }
 
 /// Look at a ledger.
+///
+/// Its origin, under which verifiers pin its key, and its size.
 #[utoipa::path(
     tag = "Ledgers",
     params(("ledger" = String, Path, description = "Name of the ledger", example = "demo")),
@@ -95,6 +99,8 @@ pub async fn read_ledger(at: InLedger<Knowing>) -> HttpResponse {
 }
 
 /// Read a ledger's verifier keys.
+///
+/// To compare with what was pinned: a verifier does not take keys from the party being verified.
 #[utoipa::path(
     tag = "Proofs",
     params(("ledger" = String, Path, description = "Name of the ledger", example = "demo")),
@@ -151,6 +157,7 @@ pub async fn read_checkpoint(
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ClockConfirmed {
     /// Position of the entry that records it.
+    #[schema(example = 43)]
     pub seq: u64,
 }
 

@@ -14,14 +14,16 @@ mod vocabulary;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::error::InternalError;
+use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, get, web};
 use serde_json::{Map, json};
 use utoipa::OpenApi;
+use utoipa::openapi::PathItem;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -224,6 +226,8 @@ fn text(body: String) -> HttpResponse {
 }
 
 /// Whether the service is alive.
+///
+/// Says nothing of the ledgers and asks for no token; for whoever restarts it.
 #[utoipa::path(tag = "Service", responses((status = 200, description = "Alive", body = String, content_type = "text/plain", example = json!("ok"))), security(()))]
 #[get("/healthz")]
 async fn healthz() -> HttpResponse {
@@ -310,17 +314,25 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     document
 }
 
+/// The methods of each address, as RFC 9110 wants them named in a 405.
+static ALLOWED: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
+    let document = openapi();
+    let methods = |item: &PathItem| {
+        let each = [("DELETE", item.delete.is_some()), ("GET", item.get.is_some()), ("POST", item.post.is_some()), ("PUT", item.put.is_some())];
+        each.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    };
+    document.paths.paths.iter().map(|(path, item)| (path.clone(), methods(item))).collect()
+});
+
 async fn nowhere(request: HttpRequest) -> HttpResponse {
-    let known = request.match_pattern().is_some();
-    if known {
-        Problem::new(
-            Kind::MethodNotAllowed,
-            "This address does not have that method.",
-        )
-        .error_response()
-    } else {
-        Problem::not_found("address").error_response()
+    let Some(methods) = request.match_pattern().and_then(|pattern| ALLOWED.get(&pattern)) else {
+        return Problem::not_found("address").error_response();
+    };
+    let mut response = Problem::new(Kind::MethodNotAllowed, format!("This address has: {methods}.")).error_response();
+    if let Ok(methods) = HeaderValue::from_str(methods) {
+        response.headers_mut().insert(ALLOW, methods);
     }
+    response
 }
 
 fn refuse(kind: Kind, detail: String) -> actix_web::Error {

@@ -12,13 +12,13 @@ use super::Server;
 use super::auth::{Allowed, Managing, Oneself};
 use super::body::JsonBody;
 use super::problem::{Kind, Problem, ProblemBody};
-use crate::access::{
-    Actor, BlindCase, Cases, Grant, Ledgers, NewGrant, NewToken, Principal, Role, Scope, TokenInfo,
-};
+use crate::access::{Actor, BlindCase, Cases, Grant, Ledgers, NewGrant, NewToken, Principal, Role, Scope, TokenInfo};
+use crate::json::{Fault, FaultKind};
 use crate::ledger::{Id16, Timestamp};
 
 /// A principal to be created.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct PrincipalRequest {
     /// Name for people.
     #[schema(example = "Benefits workflow")]
@@ -29,6 +29,7 @@ pub struct PrincipalRequest {
 
 /// A grant to be given. What is left out is nothing, never everything.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct GrantRequest {
     /// The role.
     role: Role,
@@ -50,6 +51,7 @@ pub struct GrantRequest {
 
 /// A token to be made.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// Until when it counts (RFC 3339).
     #[schema(example = "2027-01-31T00:00:00Z")]
@@ -87,6 +89,7 @@ pub struct PrincipalPage {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TokenList {
     /// What is known about each; never the token itself.
+    #[schema(example = json!([{"id": "0f1e2d3c4b5a69788796a5b4c3d2e1f0", "principal": "1f2e3d4c5b6a79888796a5b4c3d2e1f0", "created": "2026-11-22T10:15:30.000000Z"}]))]
     pub items: Vec<TokenInfo>,
 }
 
@@ -107,17 +110,16 @@ pub struct Me {
 
 fn time(at: &str, text: Option<&String>) -> Result<Option<Timestamp>, Problem> {
     let read = text.map(|t| Timestamp::parse_rfc3339(t)).transpose();
-    read.map_err(|e| Problem::new(Kind::InvalidRequest, format!("`{at}`: {e}.")))
+    read.map_err(|e| {
+        let fault = Fault { kind: FaultKind::Schema, pointer: at.to_owned(), detail: e.to_string() };
+        Problem::faults(vec![fault], Kind::InvalidRequest)
+    })
 }
 
 impl GrantRequest {
-    /// The grant, with case ids replaced by what each ledger's key makes of them.
-    fn blinded(&self, server: &Server) -> Result<NewGrant, Problem> {
-        let ledgers = if self.ledgers.iter().any(|l| l == "*") {
-            Ledgers::All
-        } else {
-            Ledgers::Only(self.ledgers.iter().cloned().collect())
-        };
+    /// The grant, with case ids replaced by what each ledger's key makes of them; `at` is its place in the body.
+    fn blinded(&self, at: &str, server: &Server) -> Result<NewGrant, Problem> {
+        let ledgers = if self.ledgers.iter().any(|l| l == "*") { Ledgers::All } else { Ledgers::Only(self.ledgers.iter().cloned().collect()) };
         let cases = if self.all_cases == Some(true) {
             Cases::All
         } else {
@@ -137,15 +139,7 @@ impl GrantRequest {
             Cases::Only(only)
         };
         let sources = self.sources.iter().flatten().cloned().collect();
-        Ok(NewGrant {
-            role: self.role,
-            scope: Scope {
-                ledgers,
-                sources,
-                cases,
-            },
-            expires: time("expires", self.expires.as_ref())?,
-        })
+        Ok(NewGrant { role: self.role, scope: Scope { ledgers, sources, cases }, expires: time(&format!("{at}/expires"), self.expires.as_ref())? })
     }
 }
 
@@ -169,6 +163,8 @@ fn id(text: &str, what: &str) -> Result<Id16, Problem> {
 }
 
 /// Look at oneself.
+///
+/// The principal and token in use, with the grants that decide what they may do.
 #[utoipa::path(
     tag = "Access",
     responses(
@@ -195,13 +191,16 @@ pub async fn me(who: Allowed<Oneself>) -> HttpResponse {
 #[serde(deny_unknown_fields)]
 pub struct PrincipalsQuery {
     /// Where an earlier page ended: its `next_cursor`.
+    #[param(example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0")]
     cursor: Option<String>,
     /// At most so many (1 to 1,000; 100 unless given).
-    #[param(minimum = 1, maximum = 1000)]
+    #[param(minimum = 1, maximum = 1000, example = 100)]
     limit: Option<usize>,
 }
 
 /// List principals.
+///
+/// Those that an administrator of the caller's ledgers may know of, the revoked included.
 #[utoipa::path(
     tag = "Access",
     params(PrincipalsQuery),
@@ -268,17 +267,8 @@ pub async fn create_principal(
     body: JsonBody,
 ) -> Result<HttpResponse, Problem> {
     let request: PrincipalRequest = body.read()?;
-    let grants = request
-        .grants
-        .iter()
-        .map(|g| g.blinded(&server))
-        .collect::<Result<Vec<_>, _>>()?;
-    let principal = server.access.create_principal(
-        Actor::Caller(&who.caller),
-        &request.name,
-        &grants,
-        server.clock.now(),
-    )?;
+    let grants = request.grants.iter().enumerate().map(|(i, g)| g.blinded(&format!("/grants/{i}"), &server)).collect::<Result<Vec<_>, _>>()?;
+    let principal = server.access.create_principal(Actor::Caller(&who.caller), &request.name, &grants, server.clock.now())?;
     server.record_changes().await;
     let mut response = HttpResponse::Created();
     if let Ok(place) = HeaderValue::from_str(&format!("/v1/principals/{}", principal.id)) {
@@ -288,6 +278,8 @@ pub async fn create_principal(
 }
 
 /// Look at a principal.
+///
+/// With its grants, those that no longer hold included.
 #[utoipa::path(
     tag = "Access",
     params(("principal" = String, Path, description = "Id of the principal", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0")),
@@ -313,6 +305,8 @@ pub async fn read_principal(
 }
 
 /// Revoke a principal, with all its tokens, for ever.
+///
+/// Its tokens stop counting at once; the change is an entry of each ledger that it reached.
 #[utoipa::path(
     tag = "Access",
     params(("principal" = String, Path, description = "Id of the principal", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0")),
@@ -341,6 +335,8 @@ pub async fn revoke_principal(
 }
 
 /// Give a principal another grant.
+///
+/// It holds beside the others, and lends them nothing of its scope.
 #[utoipa::path(
     tag = "Access",
     params(("principal" = String, Path, description = "Id of the principal", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0")),
@@ -367,18 +363,15 @@ pub async fn add_grant(
     body: JsonBody,
 ) -> Result<HttpResponse, Problem> {
     let grant: GrantRequest = body.read()?;
-    let grant = grant.blinded(&server)?;
-    let given = server.access.add_grant(
-        Actor::Caller(&who.caller),
-        id(&path, "principal")?,
-        &grant,
-        server.clock.now(),
-    )?;
+    let grant = grant.blinded("", &server)?;
+    let given = server.access.add_grant(Actor::Caller(&who.caller), id(&path, "principal")?, &grant, server.clock.now())?;
     server.record_changes().await;
     Ok(HttpResponse::Created().json(given))
 }
 
 /// End a grant.
+///
+/// What rested on it stops at once; the grant stays on record as ended.
 #[utoipa::path(
     tag = "Access",
     params(
@@ -467,13 +460,8 @@ pub async fn mint_token(
     body: JsonBody,
 ) -> Result<HttpResponse, Problem> {
     let request: TokenRequest = body.read()?;
-    let expires = time("expires", request.expires.as_ref())?;
-    let token = server.access.mint_token(
-        Actor::Caller(&who.caller),
-        id(&path, "principal")?,
-        expires,
-        server.clock.now(),
-    )?;
+    let expires = time("/expires", request.expires.as_ref())?;
+    let token = server.access.mint_token(Actor::Caller(&who.caller), id(&path, "principal")?, expires, server.clock.now())?;
     server.record_changes().await;
     Ok(once(&token))
 }
@@ -510,7 +498,7 @@ pub async fn rotate_token(
     body: JsonBody,
 ) -> Result<HttpResponse, Problem> {
     let request: TokenRequest = body.read()?;
-    let expires = time("expires", request.expires.as_ref())?;
+    let expires = time("/expires", request.expires.as_ref())?;
     let grace = Duration::from_secs(request.grace_seconds.unwrap_or(0));
     let (principal, token) = (id(&path.0, "principal")?, id(&path.1, "token")?);
     let token = server.access.rotate_token(
@@ -526,6 +514,8 @@ pub async fn rotate_token(
 }
 
 /// Revoke a token.
+///
+/// It stops counting at once, for ever; the principal's other tokens go on.
 #[utoipa::path(
     tag = "Access",
     params(

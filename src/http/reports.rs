@@ -20,6 +20,7 @@ use crate::verify::format::MAX_TEXT;
 
 /// A report to be issued.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ReportRequest {
     /// What it is about.
     subject: ReportSubject,
@@ -37,6 +38,7 @@ pub struct ReportRequest {
 
 /// What a report is about: one of these.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ReportSubject {
     /// A case: its id, or `~` and its pseudonym. Beside a trace or recommendation: which of its cases.
     #[schema(example = "C-7")]

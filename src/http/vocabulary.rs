@@ -35,6 +35,8 @@ pub struct EventTypeInfo {
 }
 
 /// List the event types.
+///
+/// Those that producers post, each with the address of its JSON Schema, and those that only the service writes.
 #[utoipa::path(tag = "Vocabulary", responses((status = 200, description = "The types", body = EventTypeList)), security(()))]
 #[get("/v1/event-types")]
 pub async fn list_types() -> HttpResponse {
@@ -96,6 +98,8 @@ pub async fn problems_page() -> HttpResponse {
 }
 
 /// Read what one problem means.
+///
+/// Where the `type` of a problem leads to: what happened, and what to do.
 #[utoipa::path(
     tag = "Vocabulary",
     params(("problem" = String, Path, description = "Last part of the problem's `type`", example = "event-conflict")),

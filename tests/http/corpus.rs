@@ -94,7 +94,7 @@ fn each_finding_is_told_of_the_record_with_the_defect_and_not_of_the_one_without
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn judge_again(
+pub fn judge_again(
     subject: &judge::Subject,
     entries: &[judge::Entry],
     profile: &Value,

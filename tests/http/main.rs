@@ -13,4 +13,7 @@ mod harness;
 
 mod authorization;
 mod corpus;
+mod input;
+mod reading;
 mod recording;
+mod reports;

@@ -71,15 +71,9 @@ pub(super) fn run(args: &DemoArgs) -> Outcome {
     serve::log(Some("warn"));
     let config = Config::of(&dir, "ledger.example");
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    Ledger::create(
-        &config.paths(LEDGER),
-        LEDGER,
-        &config.origin(LEDGER),
-        Arc::clone(&clock),
-        None,
-    )?;
-    let listener = TcpListener::bind(args.listen)
-        .map_err(|e| Failure(format!("cannot listen on {}: {e}", args.listen)))?;
+    crate::keyring::create_private_dir(&dir)?;
+    Ledger::create(&config.paths(LEDGER), LEDGER, &config.origin(LEDGER), Arc::clone(&clock), None)?;
+    let listener = TcpListener::bind(args.listen).map_err(|e| Failure(format!("cannot listen on {}: {e}", args.listen)))?;
     let address = listener.local_addr()?;
     let system = actix_web::rt::System::new();
     system.block_on(async {

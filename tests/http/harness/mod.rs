@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::{rt::System, web};
@@ -119,7 +120,12 @@ impl Service {
         stopping.block_on(running.handle.stop(true));
         running.thread.join().unwrap();
         let state = running.server.into_inner();
-        assert_eq!(Arc::strong_count(&state), 1, "nobody else holds the state");
+        // The threads that served drop their share a moment after the server is done.
+        let late = Instant::now() + Duration::from_secs(30);
+        while Arc::strong_count(&state) > 1 {
+            assert!(Instant::now() < late, "somebody still holds the state");
+            std::thread::yield_now();
+        }
     }
 
     pub fn restart(&mut self) {
