@@ -148,11 +148,6 @@ pub struct EntryQuery {
 ///   commitment's `note` may become present.
 /// - Results come in ledger order.
 pub trait LedgerReader: Send + Sync {
-    /// A fact about the ledger as a whole (origin, service id), as written by [`Transaction::put_meta`].
-    ///
-    /// # Errors
-    /// When storage fails.
-    fn meta(&self, name: &str) -> Result<Option<String>, StoreError>;
     /// The head.
     ///
     /// # Errors
@@ -294,11 +289,6 @@ pub trait Transaction {
     /// # Errors
     /// When storage fails.
     fn put_note(&mut self, size: u64, note: &str) -> Result<(), StoreError>;
-    /// Writes a fact about the ledger as a whole.
-    ///
-    /// # Errors
-    /// When storage fails.
-    fn put_meta(&mut self, name: &str, value: &str) -> Result<(), StoreError>;
     /// Ends the transaction; see the contract. `next` is `None` when no entries were put.
     ///
     /// # Errors

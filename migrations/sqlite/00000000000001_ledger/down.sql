@@ -12,4 +12,3 @@ DROP TABLE node;
 DROP TABLE identity;
 DROP TABLE entry;
 DROP TABLE head;
-DROP TABLE meta;

@@ -1,11 +1,6 @@
 -- One ledger. Every hash that matters stands in `entry.leaf`; all other columns are derived from the leaves or sealed
 -- beside them, and can be recomputed (docs/storage.md says which, and how).
 
-CREATE TABLE meta (
-    name TEXT PRIMARY KEY NOT NULL,
-    value TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-
 -- The head: replaced by compare-and-swap on (size, root).
 CREATE TABLE head (
     id INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),

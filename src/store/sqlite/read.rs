@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 
 use super::schema::{
-    case_entry, case_file, catalogue, commitment, entry, head, identity, lookup, meta, node, report,
+    case_entry, case_file, catalogue, commitment, entry, head, identity, lookup, node, report,
     trace_entry, trace_slot, type_entry, type_name,
 };
 use super::{SqliteStore, backend};
@@ -156,17 +156,6 @@ fn commitment_row((size, root, key_id, note): CommitmentTuple) -> Result<Commitm
 }
 
 impl LedgerReader for SqliteStore {
-    fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.with(|c| {
-            meta::table
-                .find(name)
-                .select(meta::value)
-                .get_result(c)
-                .optional()
-                .map_err(backend)
-        })
-    }
-
     fn head(&self) -> Result<Head, StoreError> {
         self.with(read_head)
     }

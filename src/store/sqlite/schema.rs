@@ -1,9 +1,6 @@
 //! The tables, as Diesel knows them; `migrations/sqlite` makes them.
 
 diesel::table! {
-    meta (name) { name -> Text, value -> Text, }
-}
-diesel::table! {
     head (id) { id -> BigInt, size -> BigInt, root -> Binary, }
 }
 diesel::table! {
@@ -46,7 +43,6 @@ diesel::table! {
     catalogue (digest) { digest -> Binary, text -> Text, }
 }
 diesel::allow_tables_to_appear_in_same_query!(
-    meta,
     head,
     entry,
     identity,

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use super::backend;
 use super::read::{self, identity_key, signed};
 use super::schema::{
-    case_entry, case_file, catalogue, commitment, entry, head, identity, lookup, meta, node, report,
+    case_entry, case_file, catalogue, commitment, entry, head, identity, lookup, node, report,
     trace_entry, trace_slot, type_entry, type_name,
 };
 use crate::ledger::tree::{NodeId, stored_index};
@@ -262,15 +262,6 @@ impl Transaction for SqliteTransaction<'_> {
     fn put_note(&mut self, size: u64, note: &str) -> Result<(), StoreError> {
         diesel::update(commitment::table.find(signed(size)))
             .set(commitment::note.eq(note))
-            .execute(self.connection())
-            .map_err(backend)?;
-        Ok(())
-    }
-
-    fn put_meta(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
-        let row = (meta::name.eq(name), meta::value.eq(value));
-        diesel::replace_into(meta::table)
-            .values(row)
             .execute(self.connection())
             .map_err(backend)?;
         Ok(())
