@@ -182,7 +182,13 @@ pub fn native(leaf: &Leaf, opened: &Opened) -> Value {
 )]
 #[get("/v1/ledgers/{ledger}/events")]
 pub async fn list_entries(at: InLedger<Entries>, query: web::Query<EntriesQuery>) -> Result<HttpResponse, Problem> {
-    let view = View::of(&at);
+    let query = query.into_inner();
+    let page = web::block(move || page(&at, &query)).await.map_err(Problem::internal)??;
+    Ok(HttpResponse::Ok().json(page))
+}
+
+fn page(at: &InLedger<Entries>, query: &EntriesQuery) -> Result<EntryPage, Problem> {
+    let view = View::of(at);
     let ledger = &at.ledger;
     let as_of = ledger.size();
     let mut select = EntryQuery { below: as_of, limit: MAX_PAGE + 1, kind: query.kind.clone(), ..EntryQuery::default() };
@@ -213,16 +219,16 @@ pub async fn list_entries(at: InLedger<Entries>, query: web::Query<EntriesQuery>
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Problem::new(Kind::InvalidQuery, format!("`limit` must be between 1 and {MAX_PAGE}.")));
     }
-    let mark = query_mark(&query);
+    let mark = query_mark(query);
     if let Some(cursor) = &query.cursor {
         let at = read_cursor(cursor, &mark).ok_or_else(|| Problem::new(Kind::InvalidCursor, "The cursor does not belong to this query: repeat the parameters of the page that gave it."))?;
         select.from = select.from.max(at);
     }
     let (mut items, mut next, mut looked_at) = (Vec::new(), None, 0);
     'pages: while select.from < select.below {
-        let page = ledger.reader().entries(&select)?;
-        let more = page.len() == select.limit;
-        for entry in page {
+        let found = ledger.reader().entries(&select)?;
+        let more = found.len() == select.limit;
+        for entry in found {
             if items.len() == limit || looked_at == MAX_SCAN {
                 next = Some(entry.seq);
                 break 'pages;
@@ -239,7 +245,7 @@ pub async fn list_entries(at: InLedger<Entries>, query: web::Query<EntriesQuery>
         }
     }
     let next_cursor = next.map(|seq| write_cursor(seq, &mark));
-    Ok(HttpResponse::Ok().json(EntryPage { items, has_more: next_cursor.is_some(), next_cursor, as_of }))
+    Ok(EntryPage { items, has_more: next_cursor.is_some(), next_cursor, as_of })
 }
 
 /// A case as it stands in an address: its id, or `~` and its pseudonym (`~~…` for an id that begins with `~`).
