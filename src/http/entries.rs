@@ -102,12 +102,21 @@ pub struct EntryItem {
 /// What a caller may see of entries.
 pub(super) struct View {
     content: Sight,
-    proofs: Sight,
+    proofs: Option<Sight>,
 }
 
 impl View {
     fn of(at: &InLedger<Entries>) -> Self {
-        Self { content: at.sight(Permission::ReadContent), proofs: at.sight(Permission::ReadProofs) }
+        Self { content: at.sight(Permission::ReadContent), proofs: Some(at.sight(Permission::ReadProofs)) }
+    }
+
+    /// Nothing but what comes with content.
+    fn with_content_only(self) -> Self {
+        Self { proofs: None, ..self }
+    }
+
+    fn proofs_see(&self, blind: Option<&Id16>) -> bool {
+        self.proofs.as_ref().is_some_and(|s| s.sees(blind))
     }
 
     /// The entry as this caller may see it; `None` when not at all.
@@ -118,7 +127,7 @@ impl View {
             None => None,
         };
         let content = self.content.sees(blind.as_ref());
-        if !content && !self.proofs.sees(blind.as_ref()) {
+        if !content && !self.proofs_see(blind.as_ref()) {
             return Ok(None);
         }
         let (mut event, mut disclosures) = (None, None);
@@ -196,14 +205,17 @@ fn page(at: &InLedger<Entries>, query: &EntriesQuery) -> Result<EntryPage, Probl
         let name = case_name(case);
         let found = find_case(ledger, &name, &view.content);
         // Case ids are content: whoever reads leaves only must not find out by guessing whether somebody has a case.
-        let found = if matches!(name, CaseName::Pseudonym(_)) { found.or_else(|_| find_case(ledger, &name, &view.proofs)) } else { found };
+        let found = match (&name, &view.proofs) {
+            (CaseName::Pseudonym(_), Some(proofs)) => found.or_else(|_| find_case(ledger, &name, proofs)),
+            _ => found,
+        };
         select.case = Some(found?);
-    } else if !view.content.is_all() && !view.proofs.is_all() {
+    } else if !view.content.is_all() && !view.proofs.as_ref().is_some_and(Sight::is_all) {
         return Err(Problem::new(Kind::InvalidQuery, "Your grants are for single cases: say which with the parameter `case`."));
     }
-    // A trace id of another form than W3C's is content too; a hash that nothing has stands for it.
-    let may_name = |t: &String| at.may(Permission::ReadContent) || is_w3c_trace(t);
-    select.trace = query.trace.as_ref().map(|t| if may_name(t) { trace_id(ledger, t) } else { Id16([0; 16]) });
+    select.trace = query.trace.as_ref().map(|t| trace_id(ledger, t));
+    // So are trace ids of another form than W3C's.
+    let view = if query.trace.as_ref().is_some_and(|t| !is_w3c_trace(t)) { view.with_content_only() } else { view };
     let time = |name: &str, value: &Option<String>| -> Result<Option<Timestamp>, Problem> {
         let read = value.as_ref().map(|t| Timestamp::parse_rfc3339(t)).transpose();
         read.map_err(|e| Problem::new(Kind::InvalidQuery, format!("`{name}`: {e}.")))
