@@ -231,7 +231,16 @@ impl Teller<'_> {
     }
 }
 
+/// The address of a case names it once.
+fn named_once(query: &AnswerQuery, question: &Question) -> Result<(), Problem> {
+    match question {
+        Question::Case(_) if query.case.is_some() => Err(Problem::new(Kind::InvalidQuery, "The address names the case already: leave out the parameter `case`.")),
+        _ => Ok(()),
+    }
+}
+
 async fn why(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest, query: AnswerQuery, question: Question) -> Result<HttpResponse, Problem> {
+    named_once(&query, &question)?;
     let (lang, catalogue) = catalogue(&server, &request, &query)?;
     let as_of = at.ledger.size();
     let state = server.clone();
@@ -308,6 +317,7 @@ fn sequence(collected: &Collected) -> &'static str {
 }
 
 async fn timeline(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest, query: AnswerQuery, question: Question) -> Result<HttpResponse, Problem> {
+    named_once(&query, &question)?;
     let (lang, catalogue) = catalogue(&server, &request, &query)?;
     let as_of = at.ledger.size();
     let state = server.clone();

@@ -102,15 +102,21 @@ pub struct EntryItem {
 /// What a caller may see of entries.
 pub(super) struct View {
     content: Sight,
-    proofs: Sight,
+    proofs: Option<Sight>,
 }
 
 impl View {
     fn of(at: &InLedger<Entries>) -> Self {
-        Self {
-            content: at.sight(Permission::ReadContent),
-            proofs: at.sight(Permission::ReadProofs),
-        }
+        Self { content: at.sight(Permission::ReadContent), proofs: Some(at.sight(Permission::ReadProofs)) }
+    }
+
+    /// Nothing but what comes with content.
+    fn with_content_only(self) -> Self {
+        Self { proofs: None, ..self }
+    }
+
+    fn proofs_see(&self, blind: Option<&Id16>) -> bool {
+        self.proofs.as_ref().is_some_and(|s| s.sees(blind))
     }
 
     /// The entry as this caller may see it; `None` when not at all.
@@ -125,7 +131,7 @@ impl View {
             None => None,
         };
         let content = self.content.sees(blind.as_ref());
-        if !content && !self.proofs.sees(blind.as_ref()) {
+        if !content && !self.proofs_see(blind.as_ref()) {
             return Ok(None);
         }
         let (mut event, mut disclosures) = (None, None);
@@ -197,11 +203,14 @@ pub fn native(leaf: &Leaf, opened: &Opened) -> Value {
     security(("token" = []))
 )]
 #[get("/v1/ledgers/{ledger}/events")]
-pub async fn list_entries(
-    at: InLedger<Entries>,
-    query: web::Query<EntriesQuery>,
-) -> Result<HttpResponse, Problem> {
-    let view = View::of(&at);
+pub async fn list_entries(at: InLedger<Entries>, query: web::Query<EntriesQuery>) -> Result<HttpResponse, Problem> {
+    let query = query.into_inner();
+    let page = web::block(move || page(&at, &query)).await.map_err(Problem::internal)??;
+    Ok(HttpResponse::Ok().json(page))
+}
+
+fn page(at: &InLedger<Entries>, query: &EntriesQuery) -> Result<EntryPage, Problem> {
+    let view = View::of(at);
     let ledger = &at.ledger;
     let as_of = ledger.size();
     let mut select = EntryQuery {
@@ -214,17 +223,17 @@ pub async fn list_entries(
         let name = case_name(case);
         let found = find_case(ledger, &name, &view.content);
         // Case ids are content: whoever reads leaves only must not find out by guessing whether somebody has a case.
-        let found = if matches!(name, CaseName::Pseudonym(_)) { found.or_else(|_| find_case(ledger, &name, &view.proofs)) } else { found };
+        let found = match (&name, &view.proofs) {
+            (CaseName::Pseudonym(_), Some(proofs)) => found.or_else(|_| find_case(ledger, &name, proofs)),
+            _ => found,
+        };
         select.case = Some(found?);
-    } else if !view.content.is_all() && !view.proofs.is_all() {
-        return Err(Problem::new(
-            Kind::InvalidQuery,
-            "Your grants are for single cases: say which with the parameter `case`.",
-        ));
+    } else if !view.content.is_all() && !view.proofs.as_ref().is_some_and(Sight::is_all) {
+        return Err(Problem::new(Kind::InvalidQuery, "Your grants are for single cases: say which with the parameter `case`."));
     }
-    // A trace id of another form than W3C's is content too; a hash that nothing has stands for it.
-    let may_name = |t: &String| at.may(Permission::ReadContent) || is_w3c_trace(t);
-    select.trace = query.trace.as_ref().map(|t| if may_name(t) { trace_id(ledger, t) } else { Id16([0; 16]) });
+    select.trace = query.trace.as_ref().map(|t| trace_id(ledger, t));
+    // So are trace ids of another form than W3C's.
+    let view = if query.trace.as_ref().is_some_and(|t| !is_w3c_trace(t)) { view.with_content_only() } else { view };
     let time = |name: &str, value: &Option<String>| -> Result<Option<Timestamp>, Problem> {
         let read = value
             .as_ref()
@@ -249,16 +258,16 @@ pub async fn list_entries(
             format!("`limit` must be between 1 and {MAX_PAGE}."),
         ));
     }
-    let mark = query_mark(&query);
+    let mark = query_mark(query);
     if let Some(cursor) = &query.cursor {
         let at = read_cursor(cursor, &mark).ok_or_else(|| Problem::new(Kind::InvalidCursor, "The cursor does not belong to this query: repeat the parameters of the page that gave it."))?;
         select.from = select.from.max(at);
     }
     let (mut items, mut next, mut looked_at) = (Vec::new(), None, 0);
     'pages: while select.from < select.below {
-        let page = ledger.entries(&select)?;
-        let more = page.len() == select.limit;
-        for entry in page {
+        let found = ledger.entries(&select)?;
+        let more = found.len() == select.limit;
+        for entry in found {
             if items.len() == limit || looked_at == MAX_SCAN {
                 next = Some(entry.seq);
                 break 'pages;
@@ -275,12 +284,7 @@ pub async fn list_entries(
         }
     }
     let next_cursor = next.map(|seq| write_cursor(seq, &mark));
-    Ok(HttpResponse::Ok().json(EntryPage {
-        items,
-        has_more: next_cursor.is_some(),
-        next_cursor,
-        as_of,
-    }))
+    Ok(EntryPage { items, has_more: next_cursor.is_some(), next_cursor, as_of })
 }
 
 /// A case as it stands in an address: its id, or `~` and its pseudonym (`~~…` for an id that begins with `~`).

@@ -1,5 +1,7 @@
 //! Issuing and fetching reports.
 
+use std::sync::Arc;
+
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, HeaderValue, LOCATION};
 use actix_web::{HttpResponse, get, post, web};
 use serde::{Deserialize, Serialize};
@@ -15,7 +17,7 @@ use crate::json::{Fault, FaultKind};
 use crate::judge::Judged;
 use crate::ledger::Id16;
 use crate::reconstruct::{CaseSight, Question};
-use crate::report::{self, Order};
+use crate::report::{self, Issued, Order};
 use crate::verify::format::MAX_TEXT;
 
 /// A report to be issued.
@@ -181,14 +183,14 @@ pub async fn issue_report(
         supersedes: supersedes.flatten(),
         content,
     };
-    let issued = report::issue(
-        &at.ledger,
-        &order,
-        &sight,
-        &server.profile,
-        server.clock.now(),
-    )
-    .await?;
+    let (ledger, state) = (Arc::clone(&at.ledger), server.clone());
+    // Collecting and judging a long record takes its time: not on the thread that serves others.
+    let issued = web::block(move || -> Result<Issued, Problem> {
+        let issuing = report::issue(&ledger, &order, &sight, &state.profile, state.clock.now());
+        Ok(tokio::runtime::Handle::current().block_on(issuing)?)
+    })
+    .await
+    .map_err(Problem::internal)??;
     let href = format!("/v1/ledgers/{}/reports/{}", at.ledger.name(), issued.id);
     let mut response = HttpResponse::Created();
     if let Ok(place) = HeaderValue::from_str(&href) {

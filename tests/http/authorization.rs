@@ -514,6 +514,13 @@ fn who_reads_one_case_and_audits_all_cannot_guess_at_the_others() {
         .get(&at(&format!("/cases/{of_other}/why")))
         .json(200);
     let pseudonym = why["case"].as_str().unwrap();
+    let odd = json!({"id": "odd", "source": SOURCE, "type": "x.odd", "time": "2026-01-01T00:00:00Z", "case_id": of_other, "trace_id": "tr-odd"});
+    cast.clients["producer"]
+        .post(&at("/events"), &odd)
+        .json(201);
+    let by_trace = both.get(&at("/events?trace=tr-odd")).json(200);
+    assert_eq!(by_trace["items"], json!([]));
+    both.get(&at("/traces/tr-odd/why")).problem("not-found");
     let seen = both.get(&at(&format!("/cases/~{pseudonym}/why"))).json(200);
     assert!(seen["answer"][0]["sentences"][0].get("text").is_none());
 }

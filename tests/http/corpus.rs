@@ -59,6 +59,7 @@ fn each_finding_is_told_of_the_record_with_the_defect_and_not_of_the_one_without
     assert!(fixtures.len() > 40, "the corpus is there");
     let mut wrong = Vec::new();
     for (number, fixture) in fixtures.iter().enumerate() {
+        assert_eq!(fixture.differences, 1, "{}: one fact", fixture.code);
         let ask = |events: &[Value], suffix: &str| {
             let events = own(events, suffix);
             post(&producer, &events);

@@ -330,6 +330,7 @@ fn queries_are_understood_or_refused() {
         "/cases/C-1/why?lang=fr",
         "/cases/C-1/why?lang=EN",
         "/cases/C-1?foo=1",
+        "/cases/C-1?case=C-2",
         "/traces/t?case=a&case=b",
     ] {
         investigator.get(&at(path)).problem("invalid-query");

@@ -12,8 +12,11 @@ mod findings;
 mod harness;
 
 mod authorization;
+mod commands;
 mod corpus;
 mod input;
+mod logs;
 mod reading;
 mod recording;
 mod reports;
+mod restart;

@@ -142,7 +142,8 @@ fn whatever_is_changed_in_the_file_is_refused() {
     let text = file(&p.investigator, &issued);
     let good: Value = serde_json::from_str(&text).unwrap();
     sound(&p.service, &text);
-    let changes: [(&str, fn(&mut Value)); 7] = [
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 7] = [
         ("a disclosure is taken out", |f| {
             f["disclosures"].as_array_mut().unwrap().remove(3);
         }),

@@ -1,5 +1,7 @@
 //! A client that holds every answer against what is promised of all answers.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use ureq::http::{HeaderMap, Request};
 use whereas::http::Kind;
@@ -30,6 +32,8 @@ impl Client {
             .http_status_as_error(false)
             .max_redirects(0)
             .allow_non_standard_methods(true)
+            // The service closes idle connections after five seconds; do not meet it in the act.
+            .max_idle_age(Duration::from_secs(1))
             .build();
         Self {
             base: base.to_owned(),

@@ -4,6 +4,7 @@ mod client;
 mod clock;
 mod documented;
 mod events;
+mod process;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -28,6 +29,7 @@ pub use client::{Answer, Client, segment};
 pub use clock::TestClock;
 pub use documented::operations;
 pub use events::{full_event, proper_case, simple};
+pub use process::{Process, printed, until, whereas};
 
 /// The tenant that most tests look at, and the other one.
 pub const LEDGER: &str = "acme";
@@ -149,10 +151,6 @@ impl Service {
 
     pub fn administrator(&self) -> Client {
         self.client(Some(&self.administrator))
-    }
-
-    pub fn administrator_token(&self) -> &str {
-        &self.administrator
     }
 
     /// A new principal with one grant; gives its token.
