@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{flat, schema, types};
 use crate::json::{self, Fault, FaultKind, pointer};
-use crate::ledger::{Id16, SpanId, Timestamp, TimestampError};
+use crate::ledger::{Id16, SpanId, Timestamp, TimestampError, disclosure};
 
 /// Top-level members that the vocabulary declares.
 pub const COMMON_MEMBERS: &[&str] = &[
@@ -27,6 +27,10 @@ pub const COMMON_MEMBERS: &[&str] = &[
     "sequence",
     "data",
 ];
+
+/// Most elements that one event discloses, over all its arrays of objects. Each is salted, hashed and kept apart, so
+/// that two bytes of text (`{}`) become a hundred.
+pub const MAX_ELEMENTS: usize = 10_000;
 
 /// Members whose own members are disclosed one by one.
 const SPREAD: [&str; 3] = ["actor", "subject", "data"];
@@ -90,6 +94,16 @@ impl Event {
             return Err(vec![fault("", "an event is a JSON object")]);
         };
         let mut faults: Vec<Fault> = reserved(&map);
+        if map.values().map(elements).sum::<usize>() > MAX_ELEMENTS {
+            faults.push(Fault {
+                kind: FaultKind::TooLarge,
+                pointer: String::new(),
+                detail: format!(
+                    "more than {MAX_ELEMENTS} objects in the arrays of one event; split it"
+                ),
+            });
+            return Err(faults);
+        }
         let is_flat = flat::is_flat(&map);
         let map = if is_flat {
             if !faults.is_empty() {
@@ -278,8 +292,24 @@ fn fault(at: &str, detail: &str) -> Fault {
     }
 }
 
+/// How many elements a value discloses.
+fn elements(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => {
+            let own = if disclosure::is_disclosed_by_element(items) {
+                items.len()
+            } else {
+                0
+            };
+            own + items.iter().map(elements).sum::<usize>()
+        }
+        Value::Object(map) => map.values().map(elements).sum(),
+        _ => 0,
+    }
+}
+
 fn reserved(map: &Map<String, Value>) -> Vec<Fault> {
-    crate::ledger::disclosure::reserved_names(&Value::Object(map.clone()), "")
+    disclosure::reserved_names(&Value::Object(map.clone()), "")
         .into_iter()
         .map(|at| {
             fault(
@@ -401,6 +431,16 @@ mod tests {
         e["time"] = json!("2026-02-30T00:00:00Z");
         assert_eq!(places(e), ["/time"]);
         assert_eq!(places(json!([])), [""]);
+    }
+
+    #[test]
+    fn discloses_only_so_many_elements() {
+        let rows = |n: usize| vec![vec![json!({}); 1_000]; n];
+        let of = |rows: Vec<Vec<Value>>| json!({"id": "1", "source": "wf", "type": "x.big", "time": "2026-01-01T00:00:00Z", "data": {"rows": rows}});
+        assert_eq!(places(of(rows(10))), Vec::<String>::new());
+        let faults = Event::read(of(rows(11)), &CONTEXT).err().unwrap_or_default();
+        let kinds: Vec<FaultKind> = faults.iter().map(|f| f.kind).collect();
+        assert_eq!(kinds, [FaultKind::TooLarge]);
     }
 
     #[test]

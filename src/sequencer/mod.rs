@@ -365,7 +365,6 @@ impl Ledger {
     /// Whether an event is the same as the entry that has its identity.
     fn same_or_conflict(&self, index: usize, seq: u64, event: &Event) -> AppendResult<()> {
         let entry = self
-            .store
             .entry(seq)?
             .ok_or_else(|| StoreError::Damaged(format!("entry {seq} is absent")))?;
         let leaf = decode(&entry)?;
@@ -388,8 +387,8 @@ impl Ledger {
         }
     }
 
-    /// The answer for an event that was posted before: its first receipt, and what it disclosed.
-    async fn first_receipt(&self, seq: u64) -> AppendResult<Posted> {
+    /// Waits until the guard knows an entry that is stored.
+    async fn guarded(&self, seq: u64) -> AppendResult<()> {
         if seq >= self.size() {
             // It was committed a moment ago, or by a commit whose guarding failed.
             let (done, settled) = oneshot::channel();
@@ -401,8 +400,13 @@ impl Ledger {
                 ));
             }
         }
+        Ok(())
+    }
+
+    /// The answer for an event that was posted before: its first receipt, and what it disclosed.
+    async fn first_receipt(&self, seq: u64) -> AppendResult<Posted> {
+        self.guarded(seq).await?;
         let entry = self
-            .store
             .entry(seq)?
             .ok_or_else(|| StoreError::Damaged(format!("entry {seq} is absent")))?;
         let disclosures = self.disclosures(&entry)?.unwrap_or_default();
@@ -450,6 +454,7 @@ impl Ledger {
             let size = self.store.head()?.size;
             let eid = self.keyring.id.eid(&self.origin, id);
             if let Some(seq) = self.store.find_identities(&[eid])?.pop().flatten() {
+                self.guarded(seq).await?;
                 return Ok(seq);
             }
             let entry = prepare_own(

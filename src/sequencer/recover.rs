@@ -102,10 +102,31 @@ pub(super) fn check(
     };
     let vouched = compare_guard(store, keyring, origin, now, guarded)?;
     slots(store, keyring)?;
-    // A crash after a commit leaves its head unsigned; the signature comes out byte for byte the same. Only what is
-    // proven to be of one history with the guarded head is signed.
+    let unstored = unsigned(store, keyring, origin, now, vouched)?;
+    let head = Checkpoint {
+        origin: origin.to_owned(),
+        size,
+        root: end.frontier.root(),
+    }
+    .sign(&keyring.checkpoint);
+    if guarded != Some(&head) {
+        guard.write(&head)?;
+    }
+    Ok((end, unstored))
+}
+
+/// Signs the commits that have no stored checkpoint: a crash or a failure after a commit leaves its head unsigned, and
+/// the signature comes out byte for byte the same. Only what is proven to be of one history with the head `now` and with
+/// the head that was vouched for is signed.
+pub(super) fn unsigned(
+    store: &dyn LedgerReader,
+    keyring: &Keyring,
+    origin: &str,
+    now: Head,
+    vouched: Option<Head>,
+) -> Result<Vec<(u64, String)>, StoreError> {
     let vkey = keyring.checkpoint.vkey().id();
-    let mut unstored = Vec::new();
+    let mut signed = Vec::new();
     for c in store.unsigned_commitments(100_000)? {
         if c.key_id != vkey {
             continue;
@@ -126,18 +147,9 @@ pub(super) fn check(
             root: c.root,
         }
         .sign(&keyring.checkpoint);
-        unstored.push((c.size, note));
+        signed.push((c.size, note));
     }
-    let head = Checkpoint {
-        origin: origin.to_owned(),
-        size,
-        root: end.frontier.root(),
-    }
-    .sign(&keyring.checkpoint);
-    if guarded != Some(&head) {
-        guard.write(&head)?;
-    }
-    Ok((end, unstored))
+    Ok(signed)
 }
 
 /// The first entry names origin, keys and id key; the keyring must be the one.

@@ -719,3 +719,300 @@ async fn a_running_service_does_not_sign_a_second_history() -> Outcome {
     ));
     Ok(())
 }
+
+/// What the storage does wrong, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrong {
+    /// The transaction does not begin.
+    Begin,
+    /// The commit is durable, and its answer an error.
+    Answer,
+}
+
+/// Storage that fails when a test says so.
+struct Failing {
+    store: Box<dyn crate::store::LedgerWriter>,
+    wrong: Arc<Mutex<Option<Wrong>>>,
+}
+
+fn failed() -> StoreError {
+    StoreError::Backend("disk I/O error".into())
+}
+
+impl crate::store::LedgerWriter for Failing {
+    fn begin(&mut self) -> Result<Box<dyn crate::store::Transaction + '_>, StoreError> {
+        let wrong = self
+            .wrong
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match wrong {
+            Some(Wrong::Begin) => Err(failed()),
+            Some(Wrong::Answer) => Ok(Box::new(Unanswered(self.store.begin()?))),
+            None => self.store.begin(),
+        }
+    }
+}
+
+struct Unanswered<'a>(Box<dyn crate::store::Transaction + 'a>);
+
+impl crate::store::Transaction for Unanswered<'_> {
+    fn head(&self) -> Head {
+        self.0.head()
+    }
+    fn find_identities(&mut self, eids: &[Hash]) -> Result<Vec<Option<u64>>, StoreError> {
+        self.0.find_identities(eids)
+    }
+    fn case_tail(&mut self, pseudonym: &Id16) -> Result<Option<(u64, u64)>, StoreError> {
+        self.0.case_tail(pseudonym)
+    }
+    fn put_entries(&mut self, entries: &[crate::store::EntryRow]) -> Result<(), StoreError> {
+        self.0.put_entries(entries)
+    }
+    fn put_nodes(&mut self, nodes: &[(tree::NodeId, Hash)]) -> Result<(), StoreError> {
+        self.0.put_nodes(nodes)
+    }
+    fn put_case(
+        &mut self,
+        case: &crate::store::CaseFile,
+    ) -> Result<crate::store::CaseFile, StoreError> {
+        self.0.put_case(case)
+    }
+    fn put_trace_slot(
+        &mut self,
+        trace: &Id16,
+        slot: crate::store::Slot,
+    ) -> Result<crate::store::Slot, StoreError> {
+        self.0.put_trace_slot(trace, slot)
+    }
+    fn put_report(
+        &mut self,
+        report: &NewReport,
+        seq: u64,
+        pseudonym: Option<Id16>,
+    ) -> Result<(), StoreError> {
+        self.0.put_report(report, seq, pseudonym)
+    }
+    fn put_note(&mut self, size: u64, note: &str) -> Result<(), StoreError> {
+        self.0.put_note(size, note)
+    }
+    fn put_meta(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
+        self.0.put_meta(name, value)
+    }
+    fn commit(self: Box<Self>, next: Option<&crate::store::Commitment>) -> Result<(), StoreError> {
+        self.0.commit(next)?;
+        Err(failed())
+    }
+}
+
+/// Reading that cannot tell the head while a test says so; else as the store.
+struct Blind {
+    store: Arc<SqliteStore>,
+    blind: Arc<AtomicU64>,
+}
+
+impl LedgerReader for Blind {
+    fn head(&self) -> Result<Head, StoreError> {
+        let left = self
+            .blind
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        left.map_or_else(|_| self.store.head(), |_| Err(failed()))
+    }
+    fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.store.meta(name)
+    }
+    fn find_identities(&self, eids: &[Hash]) -> Result<Vec<Option<u64>>, StoreError> {
+        self.store.find_identities(eids)
+    }
+    fn entry(&self, seq: u64) -> Result<Option<StoredEntry>, StoreError> {
+        self.store.entry(seq)
+    }
+    fn entries(&self, query: &EntryQuery) -> Result<Vec<StoredEntry>, StoreError> {
+        self.store.entries(query)
+    }
+    fn nodes(&self, ids: &[tree::NodeId]) -> Result<Vec<Hash>, StoreError> {
+        self.store.nodes(ids)
+    }
+    fn commitment_at_least(
+        &self,
+        size: u64,
+    ) -> Result<Option<crate::store::Commitment>, StoreError> {
+        self.store.commitment_at_least(size)
+    }
+    fn unsigned_commitments(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<crate::store::Commitment>, StoreError> {
+        self.store.unsigned_commitments(limit)
+    }
+    fn case_by_blind(&self, blind: &Id16) -> Result<Option<crate::store::CaseFile>, StoreError> {
+        self.store.case_by_blind(blind)
+    }
+    fn case_by_pseudonym(
+        &self,
+        pseudonym: &Id16,
+    ) -> Result<Option<crate::store::CaseFile>, StoreError> {
+        self.store.case_by_pseudonym(pseudonym)
+    }
+    fn case_tail(&self, pseudonym: &Id16) -> Result<Option<(u64, u64)>, StoreError> {
+        self.store.case_tail(pseudonym)
+    }
+    fn trace_slot(&self, trace: &Id16) -> Result<Option<crate::store::Slot>, StoreError> {
+        self.store.trace_slot(trace)
+    }
+    fn slots(
+        &self,
+        after: Option<crate::store::Slot>,
+        limit: usize,
+    ) -> Result<Vec<crate::store::Slot>, StoreError> {
+        self.store.slots(after, limit)
+    }
+    fn report(&self, id: &Id16) -> Result<Option<crate::store::ReportRow>, StoreError> {
+        self.store.report(id)
+    }
+    fn catalogue(&self, digest: &Hash) -> Result<Option<String>, StoreError> {
+        self.store.catalogue(digest)
+    }
+}
+
+/// A ledger whose writer has storage that fails when told, and cannot tell the head so many times.
+struct Unsound {
+    ledger: Arc<Ledger>,
+    wrong: Arc<Mutex<Option<Wrong>>>,
+    blind: Arc<AtomicU64>,
+}
+
+impl Unsound {
+    fn open(place: &Place) -> Result<Self, Box<dyn std::error::Error>> {
+        let paths = place.paths();
+        let lock = lock(&paths.ledger)?;
+        let store = Arc::new(SqliteStore::open(&paths.database(), false)?);
+        let keyring = Arc::new(Keyring::open(&paths.keyring, ORIGIN)?);
+        let (mut guard, note) = Guard::open(&paths.guard)?;
+        let (tail, _) = recover::check(&*store, &keyring, ORIGIN, &mut guard, note.as_deref())?;
+        let (size, root) = (tail.frontier.size(), tail.frontier.root());
+        let (books, guarded) = (Arc::default(), Arc::new(AtomicU64::new(size)));
+        let notes = FreshNotes::default();
+        let (wrong, blind) = (Arc::default(), Arc::default());
+        let clock = place.clock.clone();
+        let mut writer = Ledger::writer(
+            ORIGIN, PRODUCER, &keyring, &store, &books, guard, &guarded, clock, tail, &notes,
+        )?;
+        writer.signed = Some(Head { size, root });
+        writer.reader = Arc::new(Blind {
+            store: Arc::clone(&store),
+            blind: Arc::clone(&blind),
+        });
+        writer.store = Box::new(Failing {
+            store: Box::new(store.writer()?),
+            wrong: Arc::clone(&wrong),
+        });
+        let (jobs, queue) = sync_channel(16);
+        let thread = std::thread::spawn(move || writer.run(&queue));
+        let ledger = Arc::new(Ledger {
+            name: "acme".into(),
+            origin: ORIGIN.into(),
+            service: PRODUCER,
+            keyring,
+            store,
+            books,
+            guarded,
+            notes,
+            jobs: Mutex::new(Some(jobs)),
+            thread: Mutex::new(Some(thread)),
+            conflicts: Mutex::default(),
+            _lock: lock,
+        });
+        Ok(Self {
+            ledger,
+            wrong,
+            blind,
+        })
+    }
+
+    /// Lets the checkpoints be stored that would ride in the next transaction, then sets what is to go wrong.
+    async fn next(&self, wrong: Wrong) {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        *self.wrong.lock().unwrap_or_else(PoisonError::into_inner) = Some(wrong);
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_does_not_begin_acknowledges_nothing_and_stores_no_case() -> Outcome {
+    let place = Place::new()?;
+    let at = Unsound::open(&place)?;
+    at.ledger
+        .append(&[event("0", Some("C-0"), "a")], PRODUCER)
+        .await?;
+    at.next(Wrong::Begin).await;
+    let first = event("1", Some("C-1"), "a");
+    let refused = at
+        .ledger
+        .append(std::slice::from_ref(&first), PRODUCER)
+        .await;
+    assert!(
+        matches!(refused, Err(AppendError::Unavailable(_))),
+        "{refused:?}"
+    );
+    assert_eq!(at.ledger.size(), 2);
+    let posted = at
+        .ledger
+        .append(&[first, event("2", Some("C-1"), "b")], PRODUCER)
+        .await?;
+    assert!(posted.iter().all(|p| p.status == Status::Created));
+    at.ledger.close().await;
+    drop(at);
+    // The case must have its row, or it gets a second pseudonym as soon as memory forgets.
+    let ledger = place.open()?;
+    ledger
+        .append(&[event("3", Some("C-1"), "c")], PRODUCER)
+        .await?;
+    let leaves = check_all(&ledger)?;
+    let cases: Vec<_> = leaves[2..]
+        .iter()
+        .filter_map(|l| l.case.map(|c| (c.case, c.seq)))
+        .collect();
+    assert_eq!(
+        cases,
+        [(cases[0].0, 0), (cases[0].0, 1), (cases[0].0, 2)],
+        "one case, one pseudonym"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_commit_of_unknown_fate_that_stands_gets_its_receipts_from_a_retry() -> Outcome {
+    for reposted_first in [true, false] {
+        let place = Place::new()?;
+        let at = Unsound::open(&place)?;
+        at.ledger
+            .append(&[event("0", Some("C-1"), "a")], PRODUCER)
+            .await?;
+        at.next(Wrong::Answer).await;
+        at.blind.store(1, Ordering::SeqCst);
+        let lost = event("1", Some("C-1"), "a");
+        let refused = at
+            .ledger
+            .append(std::slice::from_ref(&lost), PRODUCER)
+            .await;
+        assert!(
+            matches!(refused, Err(AppendError::Unavailable(_))),
+            "{refused:?}"
+        );
+        if !reposted_first {
+            at.ledger
+                .append(&[event("2", Some("C-1"), "b")], PRODUCER)
+                .await?;
+        }
+        let again = at.ledger.append(&[lost], PRODUCER).await?;
+        assert_eq!((again[0].status, again[0].seq), (Status::Duplicate, 2));
+        at.ledger
+            .append(&[event("3", Some("C-1"), "c")], PRODUCER)
+            .await?;
+        at.ledger.close().await;
+        check_all(&at.ledger)?;
+        drop(at);
+        check_all(&*place.open()?)?;
+    }
+    Ok(())
+}

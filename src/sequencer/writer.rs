@@ -290,7 +290,9 @@ impl Writer {
                     size: self.tail.frontier.size(),
                     root: self.tail.frontier.root(),
                 };
-                let reached = matches!(e, StoreError::Backend(_))
+                // A failure before anything was placed leaves the head where it was: that is no commit.
+                let reached = wanted.size > before.frontier.size()
+                    && matches!(e, StoreError::Backend(_))
                     && self.reader.head().is_ok_and(|h| h == wanted);
                 if reached {
                     // The commit is on disk although its answer was an error: its entries stand.
@@ -492,8 +494,11 @@ impl Writer {
 
     /// Brings the guard up to the committed head, after a commit whose guarding failed.
     fn settle(&mut self) -> AppendResult<()> {
+        if self.doubtful {
+            self.reload().map_err(|e| AppendError::from_store(&e))?;
+        }
         let size = self.tail.frontier.size();
-        if self.doubtful || self.guarded.load(Ordering::Acquire) == size {
+        if self.guarded.load(Ordering::Acquire) == size {
             return Ok(());
         }
         let note = self
@@ -519,6 +524,19 @@ impl Writer {
         if let Some(signed) = self.signed {
             super::recover::contains(&*self.reader, head, signed)?;
         }
+        // The commit may have reached the disk after all: its head is signed as it is at a start, or its entries would
+        // never have a receipt.
+        let unsigned = super::recover::unsigned(
+            &*self.reader,
+            &self.keyring,
+            &self.origin,
+            head,
+            self.signed,
+        )?;
+        for (size, note) in unsigned {
+            self.unstored.add(size, note);
+        }
+        self.signed = Some(head);
         self.tail = tail;
         self.cases.clear();
         self.recent = Recent::starting_at(self.tail.frontier.size());

@@ -189,6 +189,35 @@ fn a_dropped_transaction_leaves_nothing() -> Outcome {
 }
 
 #[test]
+fn type_names_are_told_apart_whatever_became_of_the_transaction_that_brought_them() -> Outcome {
+    let b = sqlite()?;
+    filled(&b)?;
+    let mut writer = b.store.writer()?;
+    writer.begin()?.put_entries(&[row(10, "c.c", None), row(11, "d.d", None)])?;
+    let kinds = ["d.d", "a.a", "e.e", "c.c"];
+    for (seq, kind) in (10..).zip(kinds) {
+        if seq == 12 {
+            writer = b.store.writer()?;
+        }
+        let mut t = writer.begin()?;
+        t.put_entries(&[row(seq, kind, None)])?;
+        t.commit(Some(&commitment(seq + 1)))?;
+    }
+    for (seq, kind) in (10..).zip(kinds) {
+        let query = EntryQuery {
+            kind: Some(kind.into()),
+            from: 10,
+            below: 14,
+            limit: 9,
+            ..EntryQuery::default()
+        };
+        let found: Vec<u64> = b.store.entries(&query)?.iter().map(|e| e.seq).collect();
+        assert_eq!(found, [seq], "{kind}");
+    }
+    Ok(())
+}
+
+#[test]
 fn what_is_taken_cannot_be_taken_again() -> Outcome {
     let b = sqlite()?;
     filled(&b)?;

@@ -12,8 +12,8 @@ use crate::ledger::{Hash, Timestamp};
 ///
 /// A checkpoint from outside counts when it is of this ledger and a pinned key signed it (the ledger's own or a
 /// witness's). It agrees when the root at its size is known to belong to the same history: the evidence's own size, or
-/// one that a consistency proof of the file joins to it. Another root at such a size is a contradiction: the ledger
-/// has shown two histories. At any other size nothing can be said.
+/// one that a consistency proof of the file joins to it. Another root at such a size, up to the evidence's own, is a
+/// contradiction: the ledger has shown two histories. At any other size nothing can be said.
 pub fn judge(
     trusted: &Trusted,
     roots: &BTreeMap<u64, Hash>,
@@ -41,6 +41,11 @@ pub fn judge(
         };
         match roots.get(&kept.size) {
             Some(root) if *root == kept.root => agreed = agreed.max(Some(kept.size)),
+            // Nobody signed a root beyond the evidence's own size: whoever passes the file on can extend its tree as they
+            // please, so another root there accuses nobody.
+            Some(_) if kept.size > trusted.checkpoint.size => {
+                unjoined = unjoined.max(Some(kept.size));
+            }
             Some(_) => {
                 let text = format!(
                     "The checkpoint of {} entries that you brought along and the one in this file are of two different histories, \

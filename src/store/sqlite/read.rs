@@ -3,7 +3,6 @@
 //! One row is read by `get_result`, never by Diesel's `first`: that binds `LIMIT ?`, and SQLite, which plans by the
 //! bound limit, then prepares the cached statement anew at every use. Only the first row is stepped to either way.
 
-use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 
@@ -366,14 +365,7 @@ impl LedgerReader for SqliteStore {
     }
 }
 
-/// The largest id of a type name, to mint the next.
-pub(super) fn type_names(
-    c: &mut SqliteConnection,
-) -> Result<(Vec<(i64, String)>, i64), StoreError> {
-    let all: Vec<(i64, String)> = type_name::table.load(c).map_err(backend)?;
-    let last: Option<i64> = type_name::table
-        .select(max(type_name::id))
-        .get_result(c)
-        .map_err(backend)?;
-    Ok((all, last.unwrap_or(0)))
+/// All type names with their ids.
+pub(super) fn type_names(c: &mut SqliteConnection) -> Result<Vec<(i64, String)>, StoreError> {
+    type_name::table.load(c).map_err(backend)
 }

@@ -84,14 +84,18 @@ impl SqliteTransaction<'_> {
         if let Some(id) = self.writer.types.get(name) {
             return Ok(*id);
         }
-        let (all, last) = read::type_names(self.connection())?;
-        self.writer
-            .types
-            .extend(all.into_iter().map(|(id, name)| (name, id)));
-        if let Some(id) = self.writer.types.get(name) {
-            return Ok(*id);
+        // Nobody else writes names: once they are known they are all known, and reading them for each new one would
+        // let a poster of many types slow the writer down with every one of them.
+        if self.writer.types.is_empty() {
+            let all = read::type_names(self.connection())?;
+            self.writer
+                .types
+                .extend(all.into_iter().map(|(id, name)| (name, id)));
+            if let Some(id) = self.writer.types.get(name) {
+                return Ok(*id);
+            }
         }
-        let id = last + 1;
+        let id = self.writer.types.values().max().copied().unwrap_or(0) + 1;
         diesel::insert_into(type_name::table)
             .values((type_name::id.eq(id), type_name::name.eq(name)))
             .execute(self.connection())

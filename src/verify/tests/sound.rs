@@ -259,6 +259,31 @@ fn a_report_older_than_the_outside_checkpoint_can_be_joined_to_it() {
     );
 }
 
+#[test]
+fn an_extension_that_nobody_signed_accuses_nobody() {
+    let mut built = Build::default().run();
+    let later = |kind: &'static str| {
+        let after = vec![event(kind, None, &[])];
+        let build = Build {
+            after,
+            ..Build::default()
+        };
+        build.run().ledger
+    };
+    // The ledger went on with one entry; whoever passes the file on joins another to it, which needs no key.
+    let kept = later("x.later").checkpoint(13);
+    let forged = later("x.forged");
+    built.file.evidence.consistency = vec![ConsistencyProof {
+        size: 13,
+        root: forged.checkpoint(13).root,
+        path: forged.consistency(12).path,
+    }];
+    let got = fresh(&built, &built.keys, &[kept.sign(&checkpoint_signer())]);
+    assert_eq!(got.problems, []);
+    assert_eq!(got.verdicts.integrity.verdict, Integrity::Intact);
+    assert_eq!(got.verdicts.freshness.verdict, Freshness::NotProven);
+}
+
 /// A cosignature line (C2SP tlog-cosignature), by hand.
 fn cosigned(note: &str, seconds: u64, seed: u8) -> (String, Vkey) {
     use ed25519_dalek::{Signer, SigningKey};
