@@ -11,6 +11,7 @@ use super::{Failure, Outcome, fail, read, read_text, say};
 use crate::event::COMMON_MEMBERS;
 use crate::judge::{self, Catalogue, Judgement, Profile};
 use crate::ledger::note::Vkey;
+use crate::ledger::{Hash, sha256};
 use crate::verify::receipt::EventCheck;
 use crate::verify::{self, words};
 
@@ -63,6 +64,9 @@ pub struct ReportArgs {
     /// Verdicts that must be good, beside integrity; may be repeated
     #[arg(long = "require", value_enum, value_name = "VERDICT")]
     require: Vec<Required>,
+    /// The profile that the record must have been judged against [default: the built-in one]
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
     /// Print the answer as well, in this language
     #[arg(long, value_name = "LANG")]
     lang: Option<String>,
@@ -195,6 +199,19 @@ fn report(args: &ReportArgs) -> Outcome {
     } else {
         say(words::report(check).trim_end())?
     };
+    let yardstick = match &args.profile {
+        Some(file) => Profile::parse(&read(file)?)?,
+        None => Profile::builtin()?,
+    };
+    let pinned = opened
+        .statement
+        .as_ref()
+        .is_some_and(|s| s.predicate.profile.sha256 == yardstick.digest());
+    if let (Some(statement), false) = (&opened.statement, args.json) {
+        for line in issuers_choices(statement, pinned, args.profile.is_some()) {
+            say(&line)?;
+        }
+    }
     if let (Some(lang), Some(statement), false) = (&args.lang, &opened.statement, args.json) {
         say("")?;
         for line in story(&bytes, statement, &opened.entries, lang)? {
@@ -211,8 +228,8 @@ fn report(args: &ReportArgs) -> Outcome {
             verdicts.freshness.verdict,
             verify::Freshness::Witnessed | verify::Freshness::Anchored
         ),
-        Required::Elements => verdicts.elements.verdict != verify::Process::Good,
-        Required::Controls => verdicts.controls.verdict != verify::Process::Good,
+        Required::Elements => !pinned || verdicts.elements.verdict != verify::Process::Good,
+        Required::Controls => !pinned || verdicts.controls.verdict != verify::Process::Good,
     });
     Ok(if unmet {
         ExitCode::from(3)
@@ -260,6 +277,33 @@ pub(super) fn timeline(judgement: &Judgement, catalogue: &Catalogue, shown: &jud
     std::iter::once(heading)
         .chain(judgement.timeline.iter().map(line))
         .collect()
+}
+
+/// What the issuer chose and a verifier must know: the yardstick, and the words.
+fn issuers_choices(statement: &verify::format::Statement, pinned: bool, given: bool) -> Vec<String> {
+    let p = &statement.predicate;
+    let text = |name: &str| p.profile.json.get(name).and_then(Value::as_str).unwrap_or("?").to_owned();
+    let whose = match (pinned, given) {
+        (true, true) => "the one given with --profile",
+        (true, false) => "the built-in one",
+        (false, true) => "NOT the one given with --profile: elements and controls are judged by the issuer's yardstick",
+        (false, false) => "the operator's own: read it before you rely on elements and controls, or pin it with --profile",
+    };
+    let mut lines = vec![format!("profile: {} {}, SHA-256 {}; {whose}", text("name"), text("version"), p.profile.sha256)];
+    let known = |lang: &str, digest: Hash| {
+        judge::catalogue::builtin()
+            .into_iter()
+            .any(|(l, bytes)| l == lang && sha256(&[bytes]) == digest)
+    };
+    let foreign: Vec<&str> =
+        p.catalogues.iter().filter(|(lang, d)| !known(lang, d.0)).map(|(lang, _)| lang.as_str()).collect();
+    if !foreign.is_empty() {
+        lines.push(format!(
+            "words: the issuer's own, not this program's ({}); findings keep their codes, which are explained in docs/findings.md",
+            foreign.join(", ")
+        ));
+    }
+    lines
 }
 
 /// The heading of a part of an answer, in the catalogue's words.

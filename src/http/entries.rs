@@ -10,7 +10,7 @@ use super::problem::{Kind, Problem, ProblemBody};
 use super::text;
 use crate::access::Permission;
 use crate::ledger::content::Opened;
-use crate::ledger::{Hash, Id16, Leaf, Timestamp, b64url, decode_b64url, sha256};
+use crate::ledger::{Hash, Id16, Leaf, Timestamp, b64url, decode_b64url};
 use crate::reconstruct::{CaseName, CaseSight, find_case, is_w3c_trace, open_entry, trace_id};
 use crate::sequencer::Ledger;
 use crate::store::{EntryQuery, StoreError, StoredEntry};
@@ -258,7 +258,7 @@ fn page(at: &InLedger<Entries>, query: &EntriesQuery) -> Result<EntryPage, Probl
             format!("`limit` must be between 1 and {MAX_PAGE}."),
         ));
     }
-    let mark = query_mark(query);
+    let mark = query_mark(ledger, query);
     if let Some(cursor) = &query.cursor {
         let at = read_cursor(cursor, &mark).ok_or_else(|| Problem::new(Kind::InvalidCursor, "The cursor does not belong to this query: repeat the parameters of the page that gave it."))?;
         select.from = select.from.max(at);
@@ -329,11 +329,11 @@ fn first_recorded_at(ledger: &Ledger, time: Timestamp, size: u64) -> Result<u64,
     Ok(low)
 }
 
-/// What a cursor remembers of its query.
-fn query_mark(query: &EntriesQuery) -> [u8; 8] {
+/// What a cursor remembers of its query: a keyed image, so that a cursor confirms no guess at a case id.
+fn query_mark(ledger: &Ledger, query: &EntriesQuery) -> [u8; 8] {
     let text = serde_json::to_string(query).unwrap_or_default();
-    let hash = sha256(&[text.as_bytes()]).0;
-    std::array::from_fn(|i| hash[i])
+    let image = ledger.keyring().id.blind("cursor", &text).0;
+    std::array::from_fn(|i| image[i])
 }
 
 fn write_cursor(seq: u64, mark: &[u8; 8]) -> String {

@@ -106,7 +106,15 @@ pub async fn issue(
                 .reader()
                 .report(&old)?
                 .ok_or(ReportError::Supersedes)?;
-            if old.pseudonym != collected.case {
+            // Without a case, what a report is about is its subject.
+            let same = match collected.case {
+                Some(case) => old.pseudonym == Some(case),
+                None => {
+                    let (_, statement) = stored_statement(&old)?;
+                    old.pseudonym.is_none() && statement.predicate.subject == collected.subject
+                }
+            };
+            if !same {
                 return Err(ReportError::Supersedes);
             }
         }

@@ -796,9 +796,6 @@ impl crate::store::Transaction for Unanswered<'_> {
     fn put_note(&mut self, size: u64, note: &str) -> Result<(), StoreError> {
         self.0.put_note(size, note)
     }
-    fn put_meta(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
-        self.0.put_meta(name, value)
-    }
     fn commit(self: Box<Self>, next: Option<&crate::store::Commitment>) -> Result<(), StoreError> {
         self.0.commit(next)?;
         Err(failed())
@@ -817,9 +814,6 @@ impl LedgerReader for Blind {
             .blind
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
         left.map_or_else(|_| self.store.head(), |_| Err(failed()))
-    }
-    fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.store.meta(name)
     }
     fn find_identities(&self, eids: &[Hash]) -> Result<Vec<Option<u64>>, StoreError> {
         self.store.find_identities(eids)
