@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::view::{Known, View};
+use super::view::{Known, See, View};
 use super::{DatumRef, Subject};
 
 /// Why these entries are judged together.
@@ -17,8 +17,10 @@ pub(super) enum UnitKind {
     Audit,
     /// A run that ended properly without a recommendation: refused, escalated, too little evidence.
     Run,
-    /// Outputs and actions of a case with several recommendations that name none of them.
+    /// Outputs and actions that name none of the recommendations of the case.
     Loose,
+    /// An AI agent acted, or an approval was asked for and something was done, without any recommendation.
+    Acted,
 }
 
 /// What is judged together.
@@ -134,9 +136,19 @@ impl<'a> Unit<'a> {
                 Known::Absent
             };
         };
-        let acts = || self.of("action.performed").map(attempted);
-        let acted = self.kind != UnitKind::Run && acts().any(|act| act == Known::Is(()));
-        let perhaps = self.kind != UnitKind::Run && acts().any(|act| act.is_hidden());
+        // What a person does after the run has ended does not change how it ended.
+        let of_run = matches!(self.kind, UnitKind::Run | UnitKind::Acted);
+        let acts = || {
+            self.of("action.performed").map(|act| {
+                if of_run {
+                    both(attempted(act), by_agent(act))
+                } else {
+                    attempted(act)
+                }
+            })
+        };
+        let acted = acts().any(|act| act == Known::Is(()));
+        let perhaps = acts().any(|act| act.is_hidden());
         match end.known("/data/status") {
             Known::Is(status) if PROPER.contains(&status) && !acted => {
                 if perhaps {
@@ -158,6 +170,62 @@ pub(super) fn attempted(action: View<'_>) -> Known<()> {
         Known::Hidden => Known::Hidden,
         Known::Is(_) | Known::Absent => Known::Is(()),
     }
+}
+
+/// Whether an AI agent did it.
+pub(super) fn by_agent(view: View<'_>) -> Known<()> {
+    match view.known("/actor/kind") {
+        Known::Is("agent") => Known::Is(()),
+        Known::Hidden => Known::Hidden,
+        _ => Known::Absent,
+    }
+}
+
+fn both(a: Known<()>, b: Known<()>) -> Known<()> {
+    if a.is_absent() || b.is_absent() {
+        Known::Absent
+    } else if a.is_hidden() || b.is_hidden() {
+        Known::Hidden
+    } else {
+        Known::Is(())
+    }
+}
+
+/// Something that was handed out or done, as far as it is known: nothing, when it was cancelled.
+fn act(view: View<'_>) -> Known<()> {
+    match view.kind() {
+        "action.performed" => attempted(view),
+        "output.finalized" => Known::Is(()),
+        _ => Known::Absent,
+    }
+}
+
+/// Whether, in a record without a recommendation, an AI agent acted, or something was done for which an approval had
+/// been asked. Process data of people need not be judged.
+pub(super) fn acted_alone(views: &[View<'_>]) -> Known<()> {
+    let agent = || views.iter().map(|view| both(act(*view), by_agent(*view)));
+    let asked = || {
+        let of = |view: &View<'_>| match (view.kind(), view.see("/data/required")) {
+            ("approval.required", See::Shown(datum)) if datum.value == false => Known::Absent,
+            ("approval.required", see) if see.is_hidden() => Known::Hidden,
+            ("approval.required", _) => Known::Is(()),
+            _ => Known::Absent,
+        };
+        views.iter().map(of)
+    };
+    let done = || {
+        let actions = views.iter().filter(|view| view.is("action.performed"));
+        actions.map(|view| attempted(*view))
+    };
+    let any = |parts: &mut dyn Iterator<Item = Known<()>>| {
+        parts.fold(Known::Absent, |all, part| match (all, part) {
+            (Known::Is(()), _) | (_, Known::Is(())) => Known::Is(()),
+            (Known::Hidden, _) | (_, Known::Hidden) => Known::Hidden,
+            _ => Known::Absent,
+        })
+    };
+    let under_approval = both(any(&mut asked()), any(&mut done()));
+    any(&mut [any(&mut agent()), under_approval].into_iter())
 }
 
 /// Whether the entry tells that something was handed out, or done with success.
@@ -196,6 +264,8 @@ pub(super) fn units<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
     }
     if count == 0 && views.iter().any(|view| view.is("ai.audit")) {
         units.push(all_of(UnitKind::Audit, views));
+    } else if count == 0 && acted_alone(views) == Known::Is(()) {
+        units.push(all_of(UnitKind::Acted, views));
     }
     runs(views, &mut units);
     if loose
@@ -375,8 +445,11 @@ fn runs<'a>(views: &[View<'a>], units: &mut Vec<Unit<'a>>) {
         } else {
             vec![end]
         };
+        let acted = members
+            .iter()
+            .any(|view| both(act(*view), by_agent(*view)) == Known::Is(()) && view.is("action.performed"));
         units.push(Unit {
-            kind: UnitKind::Run,
+            kind: if acted { UnitKind::Acted } else { UnitKind::Run },
             id: None,
             drafts: Vec::new(),
             members,

@@ -6,7 +6,7 @@ use super::findings::{
     Family, Hidden, Outcome, approval_needed, code_info, content, judge_unit, time,
 };
 use super::profile::{LEVELS, Profile, Rule};
-use super::unit::{Unit, UnitKind, attempted, in_focus, units};
+use super::unit::{Unit, UnitKind, acted_alone, attempted, in_focus, units};
 use super::view::{Known, View};
 use super::{Entry, Finding, Judged, Judgement, Subject, answer, graph, timeline};
 use crate::event::vocabulary::RiskLevel;
@@ -63,7 +63,9 @@ pub fn judge(subject: &Subject, entries: &[Entry], profile: &Profile) -> Judgeme
     undecided.extend(&times.undecided);
     let verdict = |family: fn(Family) -> bool| {
         let of = |code: &str| code_info(code).is_some_and(|info| family(info.family));
-        if judged.is_empty() {
+        if judged.is_empty() && acted_alone(&views).is_hidden() {
+            Judged::Undetermined
+        } else if judged.is_empty() {
             Judged::NotApplicable
         } else if findings.iter().any(|finding| of(&finding.code)) {
             Judged::Bad

@@ -5,8 +5,8 @@ mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::findings::Hidden;
-use super::unit::UnitKind;
+use super::findings::{Hidden, covers};
+use super::unit::{UnitKind, acted_alone};
 use super::verdict::Told;
 use super::view::{View, say, term};
 use super::{AnswerPart, Finding, Section, Sentence};
@@ -31,6 +31,12 @@ pub(super) fn answer(
             Section::Summary,
             say("summary.no_ai").on(views.iter().copied()).done(),
         );
+        if acted_alone(views).is_hidden() {
+            parts.add(
+                Section::Limits,
+                say("limits.who_acted").on(views.iter().copied()).done(),
+            );
+        }
         sections::outcomes(&mut parts, views);
     }
     let several: Vec<&Told<'_, '_>> = judged
@@ -131,7 +137,10 @@ fn limits(
         let anchor = || told.unit.anchor();
         match told.risk {
             Known::Absent
-                if matches!(told.unit.kind, UnitKind::Recommendation | UnitKind::Audit) =>
+                if matches!(
+                    told.unit.kind,
+                    UnitKind::Recommendation | UnitKind::Audit | UnitKind::Acted
+                ) =>
             {
                 parts.add(
                     Section::Limits,
@@ -212,26 +221,26 @@ fn undecided(codes: &BTreeSet<&'static str>, views: &[View<'_>]) -> Sentence {
     say.arg("codes", Arg::List { list }).done()
 }
 
-/// Approvals of a case with several recommendations that say for none of them that it is meant.
+/// Approvals that are counted for nothing: no recommendation, and nothing that was done, is joined to them.
 fn unnamed_approvals<'a>(views: &[View<'a>], judged: &[Told<'a, '_>]) -> Vec<View<'a>> {
-    let recommendations = judged
+    let joined = judged
         .iter()
-        .filter(|told| told.is_recommendation())
-        .count();
+        .any(|told| matches!(told.unit.kind, UnitKind::Run | UnitKind::Audit));
     let taken = |view: &View<'a>| {
-        judged.iter().any(|told| {
-            told.unit
-                .members
-                .iter()
-                .chain(&told.unit.unclear)
-                .any(|member| member.seq() == view.seq())
-                && told.is_recommendation()
+        judged.iter().any(|told| match told.unit.kind {
+            UnitKind::Loose | UnitKind::Acted => {
+                told.unit.members.iter().any(|act| covers(*view, *act))
+            }
+            _ => {
+                let mut all = told.unit.members.iter().chain(&told.unit.unclear);
+                all.any(|member| member.seq() == view.seq())
+            }
         })
     };
     let unnamed = |view: &View<'a>| {
         view.is("approval.decided") && view.known("/recommendation_id").is_absent() && !taken(view)
     };
-    if recommendations < 2 {
+    if judged.is_empty() || joined {
         Vec::new()
     } else {
         views.iter().copied().filter(unnamed).collect()

@@ -19,7 +19,7 @@ pub(super) fn sections(parts: &mut Parts, told: &Told<'_, '_>) {
     authority(parts, unit);
     basis(parts, unit);
     checks(parts, unit);
-    if matches!(unit.kind, UnitKind::Recommendation) {
+    if matches!(unit.kind, UnitKind::Recommendation | UnitKind::Acted) {
         approval(parts, told);
     }
     actions(parts, unit);

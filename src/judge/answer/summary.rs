@@ -2,7 +2,7 @@
 
 use super::{Parts, level_term};
 use crate::judge::findings::{Sources, is_person};
-use crate::judge::unit::UnitKind;
+use crate::judge::unit::{UnitKind, by_agent};
 use crate::judge::verdict::Told;
 use crate::judge::view::{Known, Say, View, item_arg, member_arg, say, term};
 use crate::judge::{Finding, Section};
@@ -39,6 +39,10 @@ pub(super) fn summary(parts: &mut Parts, told: &Told<'_, '_>) {
         }
         UnitKind::Audit => audits(told, &mut add),
         UnitKind::Run => {}
+        UnitKind::Acted => {
+            acted(told, &mut add);
+            done(told, &mut add);
+        }
         UnitKind::Loose => add(say("summary.loose").on(told.unit.members.iter().copied())),
     }
     if let Known::Is(end) = told.unit.proper_end() {
@@ -208,6 +212,21 @@ fn done(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
     let decided = told.approval_needed.is_absent() || unit.of("approval.decided").next().is_some();
     if !acted && decided && unit.proper_end().is_absent() && !unit.may_have("action.performed") {
         add(say("summary.no_action").on(unit.anchor()));
+    }
+}
+
+/// What was done without any recommendation.
+fn acted(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
+    let members = || told.unit.members.iter().copied();
+    let acts = || members().filter(|v| v.is("action.performed") || v.is("output.finalized"));
+    let by_agent: Vec<View<'_>> = acts()
+        .filter(|view| by_agent(*view) == Known::Is(()))
+        .collect();
+    if by_agent.is_empty() {
+        let asked = told.unit.of("approval.required");
+        add(say("summary.acted_under_approval").on(asked.chain(acts())));
+    } else {
+        add(say("summary.agent_acted").on(by_agent));
     }
 }
 

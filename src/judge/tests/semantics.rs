@@ -25,6 +25,11 @@ pub fn records() -> Vec<Vec<Value>> {
             json!([{"op": "add", "path": "/-", "value": event("later", "outcome.recorded", json!({"kind": "appeal", "detail": "the complainant appeals"}))}]),
         ),
         redrafted(true),
+        without_recommendation(&[("act", "action.performed", json!({"action": "refund"}), "agent")]),
+        without_recommendation(&[
+            ("ask", "approval.required", json!({}), "service"),
+            ("act", "action.performed", json!({"action": "refund"}), "human"),
+        ]),
     ]
 }
 
@@ -634,4 +639,70 @@ fn the_graph_joins_by_recorded_ids_only() {
         }
     }
     assert!(judge_events(&bare).graph.is_empty());
+}
+
+/// A case in which only these happened: a request, then the given entries, none of which names a recommendation.
+fn without_recommendation(more: &[(&str, &str, Value, &str)]) -> Vec<Value> {
+    let mut events = vec![base()[0].clone()];
+    for (id, kind, data, actor) in more {
+        let mut event = event(id, kind, data.clone());
+        event.as_object_mut().unwrap().remove("recommendation_id");
+        event["actor"]["kind"] = json!(actor);
+        events.push(event);
+    }
+    events
+}
+
+#[test]
+fn an_agent_that_acts_without_a_recommendation_is_judged() {
+    let done = json!({"action": "refund", "status": "succeeded"});
+    let events = without_recommendation(&[("act", "action.performed", done.clone(), "agent")]);
+    let entries = entries(&events);
+    let judgement = judge_entries(&entries);
+    let found = codes(&judgement);
+    assert!(
+        found.contains(&"approval.absent") && found.contains(&"missing.draft"),
+        "{found:?}"
+    );
+    assert_eq!(judgement.controls, Judged::Bad);
+    let words = told(&entries, &judgement);
+    assert!(words.contains("An AI agent acted"), "{words}");
+    assert!(!words.contains("No recommendation by an AI system"), "{words}");
+    // A person's action is judged when an approval had been asked for, and not otherwise.
+    let asked = ("ask", "approval.required", json!({"quorum": 1}), "service");
+    let act = ("act", "action.performed", done.clone(), "human");
+    let judged = judge_events(&without_recommendation(&[asked.clone(), act.clone()]));
+    assert!(codes(&judged).contains(&"approval.absent"));
+    let plain = judge_events(&without_recommendation(std::slice::from_ref(&act)));
+    assert_eq!(plain.controls, Judged::NotApplicable);
+    let waived = ("ask", "approval.required", json!({"required": false}), "service");
+    let plain = judge_events(&without_recommendation(&[waived, act]));
+    assert_eq!(plain.controls, Judged::NotApplicable);
+    // Only an approval that is joined to the action covers it.
+    let yes = ("yes", "approval.decided", json!({"decision": "approved"}), "human");
+    let act = ("act", "action.performed", done, "agent");
+    let mut events = without_recommendation(&[yes, act]);
+    let near = judge_events(&events);
+    assert!(codes(&near).contains(&"approval.absent"));
+    events[1]["approval_id"] = json!("ap-1");
+    events[1]["actor"]["id"] = json!("u-31");
+    events[2]["approval_id"] = json!("ap-1");
+    let joined = judge_events(&events);
+    assert!(!codes(&joined).contains(&"approval.absent"));
+}
+
+#[test]
+fn when_it_is_not_shown_who_acted_it_is_left_open() {
+    let done = json!({"action": "refund", "status": "succeeded"});
+    let mut entries = entries(&without_recommendation(&[(
+        "act",
+        "action.performed",
+        done,
+        "agent",
+    )]));
+    super::build::withhold(&mut entries[1]);
+    let judgement = judge_entries(&entries);
+    assert_eq!(judgement.controls, Judged::Undetermined);
+    assert!(codes(&judgement).iter().all(|code| code.starts_with("content.")));
+    assert!(told(&entries, &judgement).contains("Whether a person or an AI agent acted"));
 }
