@@ -19,10 +19,13 @@ pub fn judge(subject: &Subject, entries: &[Entry], profile: &Profile) -> Judgeme
     let everything = units(&views);
     let several = everything.len();
     let focus = in_focus(everything, subject, &views);
-    let judged: Vec<Told<'_, '_>> = focus
+    let mut judged: Vec<Told<'_, '_>> = focus
         .iter()
         .map(|unit| judge_one(unit, &views, profile))
         .collect();
+    if focus.len() > 1 {
+        judged.iter_mut().for_each(name_recommendation);
+    }
 
     let strictest = judged
         .iter()
@@ -149,6 +152,27 @@ fn judge_one<'a, 'u>(unit: &'u Unit<'a>, all: &[View<'a>], profile: &Profile) ->
     }
 }
 
+/// Says of each missing element which of several recommendations lacks it.
+fn name_recommendation(told: &mut Told<'_, '_>) {
+    let Some(named) = told.unit.named_at() else {
+        return;
+    };
+    for finding in &mut told.outcome.findings {
+        let sentence = &mut finding.sentence;
+        // What rests on entries of its own, such as a search without an index version, may be shared.
+        let shared = sentence.args.contains_key("count");
+        if finding.code.starts_with("missing.")
+            && !shared
+            && let Some(arg) = named.arg("/recommendation_id")
+        {
+            sentence.args.insert("recommendation".to_owned(), arg);
+            sentence.entries.push(named.seq());
+            sentence.entries.sort_unstable();
+            sentence.entries.dedup();
+        }
+    }
+}
+
 /// What two judgings have in common; the rest is undecided.
 fn common(a: Outcome, b: Outcome) -> Outcome {
     let mut undecided: BTreeSet<&'static str> = a.undecided.union(&b.undecided).copied().collect();
@@ -245,10 +269,4 @@ fn arrange(findings: &mut Vec<Finding>) {
             .then_with(|| a.code.cmp(&b.code))
     });
     findings.dedup();
-}
-
-impl Told<'_, '_> {
-    pub(super) fn is_recommendation(&self) -> bool {
-        self.unit.kind == UnitKind::Recommendation
-    }
 }

@@ -41,7 +41,7 @@ pub(super) fn answer(
     }
     let several: Vec<&Told<'_, '_>> = judged
         .iter()
-        .filter(|told| told.unit.kind != UnitKind::Loose)
+        .filter(|told| matches!(told.unit.kind, UnitKind::Recommendation | UnitKind::Audit))
         .collect();
     if several.len() > 1 {
         let anchors = several.iter().flat_map(|told| told.unit.anchor());
@@ -111,7 +111,7 @@ impl Parts {
 /// Which of several recommendations the next sentences are about.
 fn heading(told: &Told<'_, '_>) -> Sentence {
     let unit = told.unit;
-    let named = unit.draft().or_else(|| unit.members.first().copied());
+    let named = unit.named_at().or_else(|| unit.naming());
     match (unit.kind, named) {
         (UnitKind::Recommendation, Some(named)) => say("about.recommendation")
             .on([named])

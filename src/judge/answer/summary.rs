@@ -100,8 +100,8 @@ fn recommendation(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
     let unit = told.unit;
     let Some(draft) = unit.draft() else {
         let mut none = say("summary.no_draft").on(unit.members.iter().copied());
-        if let Some(named) = unit.members.first() {
-            none = none.at("recommendation", *named, "/recommendation_id");
+        if let Some(named) = unit.naming() {
+            none = none.at("recommendation", named, "/recommendation_id");
         }
         add(none);
         return;
