@@ -6,7 +6,7 @@ use super::findings::{
     Family, Hidden, Outcome, approval_needed, code_info, content, judge_unit, time,
 };
 use super::profile::{LEVELS, Profile, Rule};
-use super::unit::{Unit, UnitKind, acted_alone, attempted, in_focus, units};
+use super::unit::{Unit, acted_alone, attempted, in_focus, units};
 use super::view::{Known, View};
 use super::{Entry, Finding, Judged, Judgement, Subject, answer, graph, timeline};
 use crate::event::vocabulary::RiskLevel;
@@ -101,6 +101,8 @@ pub(super) struct Told<'a, 'u> {
     pub(super) level: RiskLevel,
     /// What is recorded of the risk.
     pub(super) risk: Known<RiskLevel>,
+    /// Whether a recorded level of risk could have led to another outcome.
+    pub(super) strict: bool,
     /// Whether the applied rule, or the record, asks for an approval.
     pub(super) approval_needed: Known<()>,
 }
@@ -140,6 +142,22 @@ fn judge_one<'a, 'u>(unit: &'u Unit<'a>, all: &[View<'a>], profile: &Profile) ->
         .filter_map(|index| profile.rules.get(*index))
         .map(|rule| judge_unit(unit, all, rule));
     let outcome = outcomes.reduce(common).unwrap_or_default();
+    let strict = risk.is_absent() && {
+        let milder = LEVELS
+            .iter()
+            .filter_map(|level| profile.rule_for(feature(&unit.members).is(), *level))
+            .filter(|index| !rules.contains(index))
+            .filter_map(|index| profile.rules.get(index));
+        let told = |outcome: &Outcome| -> BTreeSet<(String, Vec<u64>)> {
+            let findings = outcome.findings.iter();
+            findings
+                .map(|finding| (finding.code.clone(), finding.sentence.entries.clone()))
+                .collect()
+        };
+        milder
+            .map(|rule| judge_unit(unit, all, rule))
+            .any(|other| told(&other) != told(&outcome) || other.undecided != outcome.undecided)
+    };
     let applied = rule.and_then(|index| profile.rules.get(index));
     let approval_needed = applied.map_or(Known::Hidden, |rule| approval_needed(unit, rule));
     Told {
@@ -148,6 +166,7 @@ fn judge_one<'a, 'u>(unit: &'u Unit<'a>, all: &[View<'a>], profile: &Profile) ->
         rule,
         level,
         risk,
+        strict,
         approval_needed,
     }
 }

@@ -133,20 +133,19 @@ fn limits(
     hidden: &Hidden<'_>,
     open_times: &BTreeSet<&'static str>,
 ) {
+    let strictly = judged
+        .iter()
+        .filter(|told| told.risk.is_absent() && told.strict);
+    let strictly: Vec<View<'_>> = strictly.flat_map(|told| told.unit.anchor()).collect();
+    if !strictly.is_empty() {
+        parts.add(
+            Section::Limits,
+            say("limits.risk_unrecorded").on(strictly).done(),
+        );
+    }
     for told in judged {
         let anchor = || told.unit.anchor();
         match told.risk {
-            Known::Absent
-                if matches!(
-                    told.unit.kind,
-                    UnitKind::Recommendation | UnitKind::Audit | UnitKind::Acted
-                ) =>
-            {
-                parts.add(
-                    Section::Limits,
-                    say("limits.risk_unrecorded").on(anchor()).done(),
-                );
-            }
             Known::Hidden => parts.add(
                 Section::Limits,
                 say("limits.risk_hidden").on(anchor()).done(),

@@ -4,7 +4,7 @@ use super::{Parts, level_term};
 use crate::judge::findings::{Sources, is_person};
 use crate::judge::unit::{UnitKind, by_agent};
 use crate::judge::verdict::Told;
-use crate::judge::view::{Known, Say, View, item_arg, member_arg, say, term};
+use crate::judge::view::{Known, Say, See, View, item_arg, member_arg, say, term};
 use crate::judge::{Finding, Section};
 use crate::ledger::content::Item;
 
@@ -110,10 +110,11 @@ fn recommendation(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
         say("summary.recommended")
             .on([draft])
             .at("recommendation", draft, "/recommendation_id");
-    let say_it =
-        say_it
-            .need("action", draft, "/data/recommended_action")
-            .at("model", draft, "/data/model");
+    let say_it = match draft.see("/data/recommended_action") {
+        See::Absent => say_it,
+        _ => say_it.need("action", draft, "/data/recommended_action"),
+    };
+    let say_it = say_it.at("model", draft, "/data/model");
     add(say_it
         .at("version", draft, "/data/model_version")
         .at("agent", draft, "/data/agent"));
@@ -202,9 +203,12 @@ fn done(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
     let mut acted = false;
     for act in unit.of("action.performed") {
         acted = true;
-        let say = say("summary.action")
-            .on([act])
-            .need("action", act, "/data/action");
+        let start = if by_agent(act) == Known::Is(()) {
+            say("summary.action_by_agent").actor(act)
+        } else {
+            say("summary.action")
+        };
+        let say = start.on([act]).need("action", act, "/data/action");
         add(say
             .at("status", act, "/data/status")
             .member("acted_at", act, "recorded"));

@@ -894,3 +894,63 @@ fn the_end_of_a_run_is_not_a_decision_of_its_own() {
     past.insert(past.len() - 1, act);
     assert!(!words(&past).contains("That is a proper end"));
 }
+
+fn words_of(ops: Value) -> String {
+    let entries = entries(&patched(ops));
+    told(&entries, &judge_entries(&entries))
+}
+
+#[test]
+fn sentences_say_what_was_recorded_and_say_it_once() {
+    let plain = words_of(json!([]));
+    assert!(
+        plain.contains("What was approved: “Recommendation: escalate"),
+        "{plain}"
+    );
+    assert_eq!(
+        plain
+            .matches("The complainant faces eviction on 30 November”.")
+            .count(),
+        1
+    );
+    assert!(plain.contains("it must be somebody independent"));
+    assert!(!plain.contains("itself did this"));
+    let free = words_of(
+        json!([{"op": "replace", "path": "/required/data/separation_of_duties", "value": false}]),
+    );
+    assert!(free.contains("it need not be somebody independent"));
+    let no = words_of(
+        json!([{"op": "replace", "path": "/approval/data/decision", "value": "rejected"}]),
+    );
+    assert!(no.contains("Its words: “Recommendation") && !no.contains("What was approved"));
+    let agent =
+        words_of(json!([{"op": "replace", "path": "/action/actor/kind", "value": "agent"}]));
+    assert!(
+        agent.contains("itself did this: action “escalate”"),
+        "{agent}"
+    );
+    let open = words_of(json!([{"op": "remove", "path": "/draft/data/recommended_action"}]));
+    assert!(!open.contains("Recommended action"));
+    let called = words_of(
+        json!([{"op": "add", "path": "/tool/data/arguments_summary", "value": {"since": "6 October"}}]),
+    );
+    assert!(called.contains("with “{\"since\":\"6 October\"}”"), "{called}");
+    // Words that are not those of the digest are not told as approved.
+    let other =
+        words_of(json!([{"op": "replace", "path": "/draft/data/draft", "value": "Close it."}]));
+    assert!(!other.contains("What was approved: “Close it.”"));
+}
+
+#[test]
+fn the_strictest_rule_is_told_once_and_only_when_it_matters() {
+    let strict = |events: &[Value]| {
+        let entries = entries(events);
+        told(&entries, &judge_entries(&entries))
+            .matches("by the strictest rule")
+            .count()
+    };
+    let mut events = two_recommendations();
+    events.retain(|event| event["id"] != "risk");
+    assert_eq!(strict(&events), 1);
+    assert_eq!(strict(&base()), 0);
+}
