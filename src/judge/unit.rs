@@ -685,7 +685,7 @@ fn place<'a>(
             return all(Belongs::Yes);
         }
         let hidden = |pointer: &&str| view.see(pointer).is_hidden();
-        let known = unit.id.is_some() && named.is_absent() && !JOINING.iter().any(|at| hidden(at));
+        let known = unit.id.is_some() && named.is_absent() && !JOINING.iter().any(hidden);
         // A requirement with an id that the recommendation does not know is about what carries that id.
         let close = CLOSE.contains(&view.kind())
             || (view.is("approval.required") && strays.contains(&view.known("/approval_id").is()));

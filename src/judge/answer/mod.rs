@@ -12,7 +12,6 @@ use super::view::{View, say, term};
 use super::{AnswerPart, Finding, Section, Sentence};
 use crate::event::vocabulary::RiskLevel;
 use crate::judge::Arg;
-use crate::judge::view::Known;
 
 /// Tells the answer, summary first; a section without sentences is left out.
 pub(super) fn answer(
@@ -144,13 +143,11 @@ fn limits(
         );
     }
     for told in judged {
-        let anchor = || told.unit.anchor();
-        match told.risk {
-            Known::Hidden => parts.add(
+        if told.risk.is_hidden() {
+            parts.add(
                 Section::Limits,
-                say("limits.risk_hidden").on(anchor()).done(),
-            ),
-            _ => {}
+                say("limits.risk_hidden").on(told.unit.anchor()).done(),
+            );
         }
         if !told.outcome.undecided.is_empty() {
             parts.add(
