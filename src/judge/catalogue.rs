@@ -93,6 +93,12 @@ impl Catalogue {
         self.get(&format!("term.{term}"))
     }
 
+    /// The heading of a part of a report: of a section of the answer by its name, or `findings`, `timeline`, `untold`.
+    #[must_use]
+    pub fn heading(&self, name: &str) -> Option<&str> {
+        self.get(&format!("section.{name}"))
+    }
+
     fn state(&self, state: &str) -> String {
         self.get(&format!("state.{state}"))
             .map_or_else(|| format!("[{state}]"), str::to_owned)

@@ -92,14 +92,7 @@ pub(super) fn joins<'a>(views: &[View<'a>]) -> Vec<Join<'a>> {
                 graph.about_draft(view, DERIVED, true);
             }
             "tool.executed" => {
-                graph.same_id(
-                    view,
-                    "/data/call_id",
-                    "tool.proposed",
-                    "/data/call_id",
-                    INFORMED,
-                    true,
-                );
+                graph.proposal(view);
                 graph.same_id(
                     view,
                     "/approval_id",
@@ -233,6 +226,29 @@ impl<'a> Graph<'a, '_> {
             .collect();
         for to in same {
             self.join(view, relation, to, reference(&id), follows);
+        }
+    }
+
+    /// The proposal of a tool call: the latest one before it with the same call id, for the same tool. Agents count
+    /// their calls anew, so that a later proposal may carry the same id.
+    fn proposal(&mut self, call: View<'a>) {
+        let See::Shown(id) = call.see("/data/call_id") else {
+            return;
+        };
+        let same_tool = |view: &View<'a>| match (view.text("/data/tool"), call.text("/data/tool")) {
+            (Some(proposed), Some(called)) => proposed == called,
+            _ => true,
+        };
+        let proposal = self
+            .of("tool.proposed")
+            .filter(|view| view.seq() < call.seq())
+            .filter(|view| {
+                view.text("/data/call_id")
+                    .is_some_and(|theirs| Some(theirs) == id.value.as_str())
+            })
+            .rfind(same_tool);
+        if let Some(proposal) = proposal {
+            self.join(call, INFORMED, proposal, reference(&id), true);
         }
     }
 

@@ -1,11 +1,12 @@
 //! What is judged together: a recommendation with everything that the record joins to it.
 //!
 //! Joins are recorded ids and digests only. Belonging to the same case is such a join as long as the case knows one
-//! recommendation; with several, an entry must say which one it is about.
+//! recommendation, but not for approvals, outputs and actions, when the recommendation has an id: one yes must not
+//! cover whatever else was done in the case. With several recommendations, an entry must say which one it is about.
 
 use std::collections::BTreeSet;
 
-use super::view::{Known, View};
+use super::view::{Known, See, View};
 use super::{DatumRef, Subject};
 
 /// Why these entries are judged together.
@@ -17,8 +18,10 @@ pub(super) enum UnitKind {
     Audit,
     /// A run that ended properly without a recommendation: refused, escalated, too little evidence.
     Run,
-    /// Outputs and actions of a case with several recommendations that name none of them.
+    /// Outputs and actions that name none of the recommendations of the case.
     Loose,
+    /// An AI agent acted, or an approval was asked for and something was done, without any recommendation.
+    Acted,
 }
 
 /// What is judged together.
@@ -33,6 +36,8 @@ pub(super) struct Unit<'a> {
     pub(super) members: Vec<View<'a>>,
     /// Entries that may belong to it: what would tell is not shown.
     pub(super) unclear: Vec<View<'a>>,
+    /// Actions of the case that name no recommendation.
+    pub(super) strays: Vec<View<'a>>,
 }
 
 /// Run statuses that are a proper end without a recommendation.
@@ -47,6 +52,17 @@ const TIED: [&str; 7] = [
     "output.finalized",
     "action.performed",
     "outcome.recorded",
+];
+
+/// Types that only an id, a digest or a cause joins to a recommendation that has an id.
+const CLOSE: [&str; 3] = ["approval.decided", "output.finalized", "action.performed"];
+
+/// Members that could join such an entry.
+const JOINING: [&str; 4] = [
+    "/approval_id",
+    "/causes",
+    "/data/draft_digest",
+    "/data/digest",
 ];
 
 /// Types of which one entry may have served several recommendations of a case.
@@ -119,10 +135,23 @@ impl<'a> Unit<'a> {
 
     /// The entry that a statement about the whole rests on.
     pub(super) fn anchor(&self) -> Vec<View<'a>> {
+        self.naming().into_iter().collect()
+    }
+
+    /// The entry that stands for the whole: the draft, else the first that names the recommendation, else the first.
+    pub(super) fn naming(&self) -> Option<View<'a>> {
         self.draft()
+            .or_else(|| self.named_at())
             .or_else(|| self.members.first().copied())
-            .into_iter()
-            .collect()
+    }
+
+    /// The entry that names the recommendation: the draft, else the first that does.
+    pub(super) fn named_at(&self) -> Option<View<'a>> {
+        let id = self.id?;
+        let names = |view: &View<'a>| view.text("/recommendation_id") == Some(id);
+        self.draft()
+            .filter(names)
+            .or_else(|| self.members.iter().copied().find(names))
     }
 
     /// The entry that records a proper end without a recommendation, when nothing was done after all.
@@ -134,9 +163,28 @@ impl<'a> Unit<'a> {
                 Known::Absent
             };
         };
-        let acts = || self.of("action.performed").map(attempted);
-        let acted = self.kind != UnitKind::Run && acts().any(|act| act == Known::Is(()));
-        let perhaps = self.kind != UnitKind::Run && acts().any(|act| act.is_hidden());
+        // What a person does after the run has ended does not change how it ended.
+        let of_run = matches!(self.kind, UnitKind::Run | UnitKind::Acted);
+        let acts = || {
+            self.of("action.performed").map(|act| {
+                if of_run {
+                    both(attempted(act), by_agent(act))
+                } else {
+                    attempted(act)
+                }
+            })
+        };
+        // Nor is it a proper end when the agent acted past the recommendation.
+        let same_run = |act: &&View<'a>| match (act.text("/run_id"), end.text("/run_id")) {
+            (Some(theirs), Some(ours)) => theirs == ours,
+            _ => true,
+        };
+        let strays = || {
+            let strays = self.strays.iter().filter(same_run);
+            strays.map(|act| both(attempted(*act), by_agent(*act)))
+        };
+        let acted = acts().chain(strays()).any(|act| act == Known::Is(()));
+        let perhaps = acts().chain(strays()).any(|act| act.is_hidden());
         match end.known("/data/status") {
             Known::Is(status) if PROPER.contains(&status) && !acted => {
                 if perhaps {
@@ -160,6 +208,62 @@ pub(super) fn attempted(action: View<'_>) -> Known<()> {
     }
 }
 
+/// Whether an AI agent did it.
+pub(super) fn by_agent(view: View<'_>) -> Known<()> {
+    match view.known("/actor/kind") {
+        Known::Is("agent") => Known::Is(()),
+        Known::Hidden => Known::Hidden,
+        _ => Known::Absent,
+    }
+}
+
+fn both(a: Known<()>, b: Known<()>) -> Known<()> {
+    if a.is_absent() || b.is_absent() {
+        Known::Absent
+    } else if a.is_hidden() || b.is_hidden() {
+        Known::Hidden
+    } else {
+        Known::Is(())
+    }
+}
+
+/// Something that was handed out or done, as far as it is known: nothing, when it was cancelled.
+fn act(view: View<'_>) -> Known<()> {
+    match view.kind() {
+        "action.performed" => attempted(view),
+        "output.finalized" => Known::Is(()),
+        _ => Known::Absent,
+    }
+}
+
+/// Whether, in a record without a recommendation, an AI agent acted, or something was done for which an approval had
+/// been asked. Process data of people need not be judged.
+pub(super) fn acted_alone(views: &[View<'_>]) -> Known<()> {
+    let agent = || views.iter().map(|view| both(act(*view), by_agent(*view)));
+    let asked = || {
+        let of = |view: &View<'_>| match (view.kind(), view.see("/data/required")) {
+            ("approval.required", See::Shown(datum)) if datum.value == false => Known::Absent,
+            ("approval.required", see) if see.is_hidden() => Known::Hidden,
+            ("approval.required", _) => Known::Is(()),
+            _ => Known::Absent,
+        };
+        views.iter().map(of)
+    };
+    let done = || {
+        let actions = views.iter().filter(|view| view.is("action.performed"));
+        actions.map(|view| attempted(*view))
+    };
+    let any = |parts: &mut dyn Iterator<Item = Known<()>>| {
+        parts.fold(Known::Absent, |all, part| match (all, part) {
+            (Known::Is(()), _) | (_, Known::Is(())) => Known::Is(()),
+            (Known::Hidden, _) | (_, Known::Hidden) => Known::Hidden,
+            _ => Known::Absent,
+        })
+    };
+    let under_approval = both(any(&mut asked()), any(&mut done()));
+    any(&mut [any(&mut agent()), under_approval].into_iter())
+}
+
 /// Whether the entry tells that something was handed out, or done with success.
 pub(super) fn performed(view: View<'_>) -> Known<()> {
     match (view.kind(), view.known("/data/status")) {
@@ -177,12 +281,13 @@ pub(super) fn units<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
     let mut loose = Vec::new();
     let count = units.len();
     let cores: Vec<Core<'a>> = units.iter().map(|unit| Core::new(unit, views)).collect();
+    let strays = stray_approvals(views, &cores);
     for view in views
         .iter()
         .copied()
         .filter(|view| !is_service(view.kind()))
     {
-        let place = place(view, &units, &cores);
+        let place = place(view, &units, &cores, &strays);
         for (unit, belongs) in units.iter_mut().zip(&place.belongs) {
             match belongs {
                 Belongs::Yes => unit.members.push(view),
@@ -190,14 +295,32 @@ pub(super) fn units<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
                 Belongs::No => {}
             }
         }
-        if place.loose && count > 1 {
+        // A level of risk that names no recommendation is the case's, and holds for whatever else was done in it.
+        let of_case = view.is("risk.classified") && view.known("/recommendation_id").is_absent();
+        if count > 0 && (place.loose || of_case) {
             loose.push(view);
         }
     }
     if count == 0 && views.iter().any(|view| view.is("ai.audit")) {
         units.push(all_of(UnitKind::Audit, views));
+    } else if count == 0 && acted_alone(views) == Known::Is(()) {
+        units.push(all_of(UnitKind::Acted, views));
     }
     runs(views, &mut units);
+    let strays: Vec<View<'a>> = loose
+        .iter()
+        .copied()
+        .filter(|view| view.is("action.performed"))
+        .collect();
+    for unit in &mut units {
+        unit.strays.clone_from(&strays);
+    }
+    // What a run did that has no recommendation is told there.
+    let told = |view: &View<'a>| {
+        let mut acted = units.iter().filter(|unit| unit.kind == UnitKind::Acted);
+        acted.any(|unit| unit.members.iter().any(|member| member.seq() == view.seq()))
+    };
+    loose.retain(|view| !told(view));
     if loose
         .iter()
         .any(|view| view.is("action.performed") || view.is("output.finalized"))
@@ -208,6 +331,7 @@ pub(super) fn units<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
             drafts: Vec::new(),
             members: loose,
             unclear: Vec::new(),
+            strays: Vec::new(),
         });
     }
     units
@@ -268,6 +392,7 @@ fn all_of<'a>(kind: UnitKind, views: &[View<'a>]) -> Unit<'a> {
         drafts: Vec::new(),
         members,
         unclear: Vec::new(),
+        strays: Vec::new(),
     }
 }
 
@@ -280,6 +405,7 @@ fn recommendations<'a>(views: &[View<'a>]) -> Vec<Unit<'a>> {
         drafts,
         members: Vec::new(),
         unclear: Vec::new(),
+        strays: Vec::new(),
     };
     for draft in views
         .iter()
@@ -357,10 +483,11 @@ fn runs<'a>(views: &[View<'a>], units: &mut Vec<Unit<'a>>) {
         let taken = units
             .iter()
             .any(|unit| unit.members.iter().any(|member| member.seq() == end.seq()));
-        if !proper || taken {
+        let run = end.text("/run_id");
+        // An end that names no run, in a case with recommendations, is joined to nothing.
+        if !proper || taken || (run.is_none() && !alone) {
             continue;
         }
-        let run = end.text("/run_id");
         let ours = |view: &View<'a>| match (run, view.known("/run_id")) {
             (Some(run), Known::Is(other)) => run == other,
             _ => alone,
@@ -375,12 +502,20 @@ fn runs<'a>(views: &[View<'a>], units: &mut Vec<Unit<'a>>) {
         } else {
             vec![end]
         };
+        let acted = members.iter().any(|view| {
+            both(act(*view), by_agent(*view)) == Known::Is(()) && view.is("action.performed")
+        });
         units.push(Unit {
-            kind: UnitKind::Run,
+            kind: if acted {
+                UnitKind::Acted
+            } else {
+                UnitKind::Run
+            },
             id: None,
             drafts: Vec::new(),
             members,
             unclear: Vec::new(),
+            strays: Vec::new(),
         });
     }
 }
@@ -439,14 +574,20 @@ impl<'a> Core<'a> {
         }
     }
 
+    /// Whether a recorded id or digest joins it. A run, a request or a trace may hold several things that were done,
+    /// so that approvals, outputs and actions need more than those.
     fn joins(&self, view: View<'a>) -> bool {
-        let among = |set: &BTreeSet<&str>, pointer| {
-            view.text(pointer).is_some_and(|text| set.contains(text))
+        self.joins_closely(view) || (!CLOSE.contains(&view.kind()) && self.joins_by_run(view))
+    }
+
+    fn joins_closely(&self, view: View<'a>) -> bool {
+        let digest = match view.kind() {
+            "output.finalized" => view.content_digest("/data/text", "/data/digest").is(),
+            _ => view.text("/data/draft_digest").map(str::to_owned),
         };
-        among(&self.approvals, "/approval_id")
-            || view
-                .text("/data/draft_digest")
-                .is_some_and(|digest| self.digests.contains(digest))
+        view.text("/approval_id")
+            .is_some_and(|id| self.approvals.contains(id))
+            || digest.is_some_and(|digest| self.digests.contains(&digest))
             || view
                 .identity()
                 .is_some_and(|identity| self.causes.contains(&identity))
@@ -454,7 +595,13 @@ impl<'a> Core<'a> {
                 .causes()
                 .iter()
                 .any(|(cause, _)| self.identities.contains(cause))
-            || among(&self.runs, "/run_id")
+    }
+
+    fn joins_by_run(&self, view: View<'a>) -> bool {
+        let among = |set: &BTreeSet<&str>, pointer| {
+            view.text(pointer).is_some_and(|text| set.contains(text))
+        };
+        among(&self.runs, "/run_id")
             || among(&self.requests, "/request_id")
             || view
                 .entry
@@ -472,7 +619,25 @@ impl<'a> Core<'a> {
     }
 }
 
-fn place<'a>(view: View<'a>, units: &[Unit<'a>], cores: &[Core<'a>]) -> Place {
+/// Approval ids of decisions, outputs and actions that name no recommendation and are joined to none.
+fn stray_approvals<'a>(views: &[View<'a>], cores: &[Core<'a>]) -> BTreeSet<Option<&'a str>> {
+    let stray = views.iter().filter(|view| {
+        CLOSE.contains(&view.kind())
+            && view.known("/recommendation_id").is_absent()
+            && !cores.iter().any(|core| core.joins_closely(**view))
+    });
+    stray
+        .map(|view| view.text("/approval_id"))
+        .filter(Option::is_some)
+        .collect()
+}
+
+fn place<'a>(
+    view: View<'a>,
+    units: &[Unit<'a>],
+    cores: &[Core<'a>],
+    strays: &BTreeSet<Option<&str>>,
+) -> Place {
     let all = |belongs| Place {
         belongs: vec![belongs; units.len()],
         loose: false,
@@ -515,12 +680,30 @@ fn place<'a>(view: View<'a>, units: &[Unit<'a>], cores: &[Core<'a>]) -> Place {
         };
     }
     let joined: Vec<bool> = cores.iter().map(|core| core.joins(view)).collect();
-    if let [core] = cores {
-        let out = !joined.contains(&true) && core.contradicts(view);
-        return all(if out { Belongs::No } else { Belongs::Yes });
+    if let ([core], [unit]) = (cores, units) {
+        if joined.contains(&true) {
+            return all(Belongs::Yes);
+        }
+        let hidden = |pointer: &&str| view.see(pointer).is_hidden();
+        let known = unit.id.is_some() && named.is_absent() && !JOINING.iter().any(hidden);
+        // A requirement with an id that the recommendation does not know is about what carries that id.
+        let close = CLOSE.contains(&view.kind())
+            || (view.is("approval.required") && strays.contains(&view.known("/approval_id").is()));
+        if known && close {
+            return Place {
+                belongs: vec![Belongs::No],
+                loose: true,
+            };
+        }
+        return all(if core.contradicts(view) {
+            Belongs::No
+        } else {
+            Belongs::Yes
+        });
     }
-    let shared = SHARED.contains(&view.kind());
     let joins = joined.iter().filter(|joined| **joined).count();
+    // The end of a run that holds several recommendations is the end for each of them.
+    let shared = SHARED.contains(&view.kind()) || (view.is("run.concluded") && joins > 0);
     if joins == 1 || (shared && joins > 0) {
         let belongs = joined
             .iter()

@@ -6,7 +6,7 @@ use super::findings::{
     Family, Hidden, Outcome, approval_needed, code_info, content, judge_unit, time,
 };
 use super::profile::{LEVELS, Profile, Rule};
-use super::unit::{Unit, UnitKind, attempted, in_focus, units};
+use super::unit::{Unit, acted_alone, attempted, in_focus, units};
 use super::view::{Known, View};
 use super::{Entry, Finding, Judged, Judgement, Subject, answer, graph, timeline};
 use crate::event::vocabulary::RiskLevel;
@@ -19,10 +19,13 @@ pub fn judge(subject: &Subject, entries: &[Entry], profile: &Profile) -> Judgeme
     let everything = units(&views);
     let several = everything.len();
     let focus = in_focus(everything, subject, &views);
-    let judged: Vec<Told<'_, '_>> = focus
+    let mut judged: Vec<Told<'_, '_>> = focus
         .iter()
         .map(|unit| judge_one(unit, &views, profile))
         .collect();
+    if focus.len() > 1 {
+        judged.iter_mut().for_each(name_recommendation);
+    }
 
     let strictest = judged
         .iter()
@@ -63,7 +66,9 @@ pub fn judge(subject: &Subject, entries: &[Entry], profile: &Profile) -> Judgeme
     undecided.extend(&times.undecided);
     let verdict = |family: fn(Family) -> bool| {
         let of = |code: &str| code_info(code).is_some_and(|info| family(info.family));
-        if judged.is_empty() {
+        if judged.is_empty() && acted_alone(&views).is_hidden() {
+            Judged::Undetermined
+        } else if judged.is_empty() {
             Judged::NotApplicable
         } else if findings.iter().any(|finding| of(&finding.code)) {
             Judged::Bad
@@ -96,6 +101,8 @@ pub(super) struct Told<'a, 'u> {
     pub(super) level: RiskLevel,
     /// What is recorded of the risk.
     pub(super) risk: Known<RiskLevel>,
+    /// Whether a recorded level of risk could have led to another outcome.
+    pub(super) strict: bool,
     /// Whether the applied rule, or the record, asks for an approval.
     pub(super) approval_needed: Known<()>,
 }
@@ -135,6 +142,22 @@ fn judge_one<'a, 'u>(unit: &'u Unit<'a>, all: &[View<'a>], profile: &Profile) ->
         .filter_map(|index| profile.rules.get(*index))
         .map(|rule| judge_unit(unit, all, rule));
     let outcome = outcomes.reduce(common).unwrap_or_default();
+    let strict = risk.is_absent() && {
+        let milder = LEVELS
+            .iter()
+            .filter_map(|level| profile.rule_for(feature(&unit.members).is(), *level))
+            .filter(|index| !rules.contains(index))
+            .filter_map(|index| profile.rules.get(index));
+        let told = |outcome: &Outcome| -> BTreeSet<(String, Vec<u64>)> {
+            let findings = outcome.findings.iter();
+            findings
+                .map(|finding| (finding.code.clone(), finding.sentence.entries.clone()))
+                .collect()
+        };
+        milder
+            .map(|rule| judge_unit(unit, all, rule))
+            .any(|other| told(&other) != told(&outcome) || other.undecided != outcome.undecided)
+    };
     let applied = rule.and_then(|index| profile.rules.get(index));
     let approval_needed = applied.map_or(Known::Hidden, |rule| approval_needed(unit, rule));
     Told {
@@ -143,7 +166,29 @@ fn judge_one<'a, 'u>(unit: &'u Unit<'a>, all: &[View<'a>], profile: &Profile) ->
         rule,
         level,
         risk,
+        strict,
         approval_needed,
+    }
+}
+
+/// Says of each missing element which of several recommendations lacks it.
+fn name_recommendation(told: &mut Told<'_, '_>) {
+    let Some(named) = told.unit.named_at() else {
+        return;
+    };
+    for finding in &mut told.outcome.findings {
+        let sentence = &mut finding.sentence;
+        // What rests on entries of its own, such as a search without an index version, may be shared.
+        let shared = sentence.args.contains_key("count");
+        if finding.code.starts_with("missing.")
+            && !shared
+            && let Some(arg) = named.arg("/recommendation_id")
+        {
+            sentence.args.insert("recommendation".to_owned(), arg);
+            sentence.entries.push(named.seq());
+            sentence.entries.sort_unstable();
+            sentence.entries.dedup();
+        }
     }
 }
 
@@ -243,10 +288,4 @@ fn arrange(findings: &mut Vec<Finding>) {
             .then_with(|| a.code.cmp(&b.code))
     });
     findings.dedup();
-}
-
-impl Told<'_, '_> {
-    pub(super) fn is_recommendation(&self) -> bool {
-        self.unit.kind == UnitKind::Recommendation
-    }
 }

@@ -5,14 +5,13 @@ mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::findings::Hidden;
-use super::unit::UnitKind;
+use super::findings::{Hidden, covers};
+use super::unit::{UnitKind, acted_alone};
 use super::verdict::Told;
 use super::view::{View, say, term};
 use super::{AnswerPart, Finding, Section, Sentence};
 use crate::event::vocabulary::RiskLevel;
 use crate::judge::Arg;
-use crate::judge::view::Known;
 
 /// Tells the answer, summary first; a section without sentences is left out.
 pub(super) fn answer(
@@ -31,11 +30,17 @@ pub(super) fn answer(
             Section::Summary,
             say("summary.no_ai").on(views.iter().copied()).done(),
         );
+        if acted_alone(views).is_hidden() {
+            parts.add(
+                Section::Limits,
+                say("limits.who_acted").on(views.iter().copied()).done(),
+            );
+        }
         sections::outcomes(&mut parts, views);
     }
     let several: Vec<&Told<'_, '_>> = judged
         .iter()
-        .filter(|told| told.unit.kind != UnitKind::Loose)
+        .filter(|told| matches!(told.unit.kind, UnitKind::Recommendation | UnitKind::Audit))
         .collect();
     if several.len() > 1 {
         let anchors = several.iter().flat_map(|told| told.unit.anchor());
@@ -105,7 +110,7 @@ impl Parts {
 /// Which of several recommendations the next sentences are about.
 fn heading(told: &Told<'_, '_>) -> Sentence {
     let unit = told.unit;
-    let named = unit.draft().or_else(|| unit.members.first().copied());
+    let named = unit.named_at().or_else(|| unit.naming());
     match (unit.kind, named) {
         (UnitKind::Recommendation, Some(named)) => say("about.recommendation")
             .on([named])
@@ -127,22 +132,22 @@ fn limits(
     hidden: &Hidden<'_>,
     open_times: &BTreeSet<&'static str>,
 ) {
+    let strictly = judged
+        .iter()
+        .filter(|told| told.risk.is_absent() && told.strict);
+    let strictly: Vec<View<'_>> = strictly.flat_map(|told| told.unit.anchor()).collect();
+    if !strictly.is_empty() {
+        parts.add(
+            Section::Limits,
+            say("limits.risk_unrecorded").on(strictly).done(),
+        );
+    }
     for told in judged {
-        let anchor = || told.unit.anchor();
-        match told.risk {
-            Known::Absent
-                if matches!(told.unit.kind, UnitKind::Recommendation | UnitKind::Audit) =>
-            {
-                parts.add(
-                    Section::Limits,
-                    say("limits.risk_unrecorded").on(anchor()).done(),
-                );
-            }
-            Known::Hidden => parts.add(
+        if told.risk.is_hidden() {
+            parts.add(
                 Section::Limits,
-                say("limits.risk_hidden").on(anchor()).done(),
-            ),
-            _ => {}
+                say("limits.risk_hidden").on(told.unit.anchor()).done(),
+            );
         }
         if !told.outcome.undecided.is_empty() {
             parts.add(
@@ -212,26 +217,26 @@ fn undecided(codes: &BTreeSet<&'static str>, views: &[View<'_>]) -> Sentence {
     say.arg("codes", Arg::List { list }).done()
 }
 
-/// Approvals of a case with several recommendations that say for none of them that it is meant.
+/// Approvals that are counted for nothing: no recommendation, and nothing that was done, is joined to them.
 fn unnamed_approvals<'a>(views: &[View<'a>], judged: &[Told<'a, '_>]) -> Vec<View<'a>> {
-    let recommendations = judged
+    let joined = judged
         .iter()
-        .filter(|told| told.is_recommendation())
-        .count();
+        .any(|told| matches!(told.unit.kind, UnitKind::Run | UnitKind::Audit));
     let taken = |view: &View<'a>| {
-        judged.iter().any(|told| {
-            told.unit
-                .members
-                .iter()
-                .chain(&told.unit.unclear)
-                .any(|member| member.seq() == view.seq())
-                && told.is_recommendation()
+        judged.iter().any(|told| match told.unit.kind {
+            UnitKind::Loose | UnitKind::Acted => {
+                told.unit.members.iter().any(|act| covers(*view, *act))
+            }
+            _ => {
+                let mut all = told.unit.members.iter().chain(&told.unit.unclear);
+                all.any(|member| member.seq() == view.seq())
+            }
         })
     };
     let unnamed = |view: &View<'a>| {
         view.is("approval.decided") && view.known("/recommendation_id").is_absent() && !taken(view)
     };
-    if recommendations < 2 {
+    if judged.is_empty() || joined {
         Vec::new()
     } else {
         views.iter().copied().filter(unnamed).collect()

@@ -19,7 +19,7 @@ pub(super) fn sections(parts: &mut Parts, told: &Told<'_, '_>) {
     authority(parts, unit);
     basis(parts, unit);
     checks(parts, unit);
-    if matches!(unit.kind, UnitKind::Recommendation) {
+    if matches!(unit.kind, UnitKind::Recommendation | UnitKind::Acted) {
         approval(parts, told);
     }
     actions(parts, unit);
@@ -68,20 +68,13 @@ fn reason<'a>(
     sources: &Sources<'a>,
 ) {
     let Item::Shown(claim) = item else {
-        add(say("reasons.claim")
-            .on([draft])
-            .number("rank", rank)
-            .arg("claim", item_arg(item)));
         return;
     };
-    let words = member_arg(claim, "text").unwrap_or_else(|| term("not_recorded"));
+    // The words of the reason stand in the summary.
     let citations = draft.items_of(claim, "citations");
-    let start = if citations.is_empty() {
-        say("reasons.uncited")
-    } else {
-        say("reasons.claim")
-    };
-    add(start.on([draft]).number("rank", rank).arg("claim", words));
+    if citations.is_empty() {
+        add(say("reasons.uncited").on([draft]).number("rank", rank));
+    }
     for citation in &citations {
         let start = say("reasons.citation").number("rank", rank);
         match citation {
@@ -200,11 +193,10 @@ fn basis(parts: &mut Parts, unit: &Unit<'_>) {
                     .on([view])
                     .need("tool", view, "/data/tool")
                     .at("version", view, "/data/tool_version");
-                let say = say.at("status", view, "/data/status").at(
-                    "side_effects",
-                    view,
-                    "/data/side_effect_level",
-                );
+                let say = say
+                    .at("status", view, "/data/status")
+                    .at("side_effects", view, "/data/side_effect_level")
+                    .at("arguments", view, "/data/arguments_summary");
                 add(say.at("result", view, "/data/result_summary"));
             }
             "ai.audit" => {
@@ -354,11 +346,16 @@ fn approval(parts: &mut Parts, told: &Told<'_, '_>) {
             start = start
                 .at("quorum", view, "/data/quorum")
                 .at("roles", view, "/data/roles");
-            start = start.at("expires", view, "/data/expires").at(
-                "separation",
-                view,
-                "/data/separation_of_duties",
-            );
+            start = start.at("expires", view, "/data/expires");
+            start = match view.see("/data/separation_of_duties") {
+                See::Shown(set) if set.value == true => {
+                    start.arg("separation", term("independent"))
+                }
+                See::Shown(set) if set.value == false => {
+                    start.arg("separation", term("not_independent"))
+                }
+                _ => start.at("separation", view, "/data/separation_of_duties"),
+            };
         }
         add(start);
     }
@@ -408,9 +405,24 @@ fn seen<'a>(add: &mut impl FnMut(Say), unit: &Unit<'a>, approval: View<'a>) {
                 .copied()
                 .chain(unit.of("output.finalized"));
             let start = match texts.into_iter().find(same) {
-                Some(text) => say("approval.saw")
-                    .on([approval, text])
-                    .member("position", text, "seq"),
+                Some(text) => {
+                    let start = say("approval.saw")
+                        .on([approval, text])
+                        .member("position", text, "seq");
+                    let at = if text.is("recommendation.drafted") {
+                        "/data/draft"
+                    } else {
+                        "/data/text"
+                    };
+                    // Words that are not those of the digest were not approved.
+                    match text.known(at) {
+                        Known::Is(words) if digest_of(words) != digest => start,
+                        _ if approval.text("/data/decision") == Some("approved") => {
+                            start.at("approved", text, at)
+                        }
+                        _ => start.at("text", text, at),
+                    }
+                }
                 None => say("approval.saw_other").on([approval]),
             };
             add(start.at("digest", approval, "/data/draft_digest"));

@@ -2,9 +2,9 @@
 
 use super::{Parts, level_term};
 use crate::judge::findings::{Sources, is_person};
-use crate::judge::unit::UnitKind;
+use crate::judge::unit::{UnitKind, by_agent};
 use crate::judge::verdict::Told;
-use crate::judge::view::{Known, Say, View, item_arg, member_arg, say, term};
+use crate::judge::view::{Known, Say, See, View, item_arg, member_arg, say, term};
 use crate::judge::{Finding, Section};
 use crate::ledger::content::Item;
 
@@ -39,6 +39,10 @@ pub(super) fn summary(parts: &mut Parts, told: &Told<'_, '_>) {
         }
         UnitKind::Audit => audits(told, &mut add),
         UnitKind::Run => {}
+        UnitKind::Acted => {
+            acted(told, &mut add);
+            done(told, &mut add);
+        }
         UnitKind::Loose => add(say("summary.loose").on(told.unit.members.iter().copied())),
     }
     if let Known::Is(end) = told.unit.proper_end() {
@@ -96,8 +100,8 @@ fn recommendation(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
     let unit = told.unit;
     let Some(draft) = unit.draft() else {
         let mut none = say("summary.no_draft").on(unit.members.iter().copied());
-        if let Some(named) = unit.members.first() {
-            none = none.at("recommendation", *named, "/recommendation_id");
+        if let Some(named) = unit.naming() {
+            none = none.at("recommendation", named, "/recommendation_id");
         }
         add(none);
         return;
@@ -106,10 +110,11 @@ fn recommendation(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
         say("summary.recommended")
             .on([draft])
             .at("recommendation", draft, "/recommendation_id");
-    let say_it =
-        say_it
-            .need("action", draft, "/data/recommended_action")
-            .at("model", draft, "/data/model");
+    let say_it = match draft.see("/data/recommended_action") {
+        See::Absent => say_it,
+        _ => say_it.need("action", draft, "/data/recommended_action"),
+    };
+    let say_it = say_it.at("model", draft, "/data/model");
     add(say_it
         .at("version", draft, "/data/model_version")
         .at("agent", draft, "/data/agent"));
@@ -198,9 +203,12 @@ fn done(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
     let mut acted = false;
     for act in unit.of("action.performed") {
         acted = true;
-        let say = say("summary.action")
-            .on([act])
-            .need("action", act, "/data/action");
+        let start = if by_agent(act) == Known::Is(()) {
+            say("summary.action_by_agent").actor(act)
+        } else {
+            say("summary.action")
+        };
+        let say = start.on([act]).need("action", act, "/data/action");
         add(say
             .at("status", act, "/data/status")
             .member("acted_at", act, "recorded"));
@@ -208,6 +216,21 @@ fn done(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
     let decided = told.approval_needed.is_absent() || unit.of("approval.decided").next().is_some();
     if !acted && decided && unit.proper_end().is_absent() && !unit.may_have("action.performed") {
         add(say("summary.no_action").on(unit.anchor()));
+    }
+}
+
+/// What was done without any recommendation.
+fn acted(told: &Told<'_, '_>, add: &mut impl FnMut(Say)) {
+    let members = || told.unit.members.iter().copied();
+    let acts = || members().filter(|v| v.is("action.performed") || v.is("output.finalized"));
+    let by_agent: Vec<View<'_>> = acts()
+        .filter(|view| by_agent(*view) == Known::Is(()))
+        .collect();
+    if by_agent.is_empty() {
+        let asked = told.unit.of("approval.required");
+        add(say("summary.acted_under_approval").on(asked.chain(acts())));
+    } else {
+        add(say("summary.agent_acted").on(by_agent));
     }
 }
 

@@ -234,8 +234,8 @@ fn decisions<'a>(
     let asked = requirement.and_then(|view| view.text("/approval_id"));
     let views = unit.of("approval.decided").filter(|view| {
         let id = view.text("/approval_id");
-        if unit.kind == UnitKind::Loose {
-            return id.is_some() && id == act.view.text("/approval_id");
+        if matches!(unit.kind, UnitKind::Loose | UnitKind::Acted) {
+            return covers(*view, act.view);
         }
         id.is_none() || asked.is_none() || id == asked
     });
@@ -264,6 +264,24 @@ fn decisions<'a>(
         }
     };
     views.map(decision).collect()
+}
+
+/// Whether the approval is joined to what was done: by the approval's id, or because the one names the other as cause.
+pub(crate) fn covers(approval: View<'_>, act: View<'_>) -> bool {
+    let id = approval.text("/approval_id");
+    act.kind() != "approval.required"
+        && ((id.is_some()
+            && act.kind() != "approval.decided"
+            && id == act.text("/approval_id"))
+            || caused(approval, act)
+            || caused(act, approval))
+}
+
+/// Whether the one names the other among its causes.
+fn caused(effect: View<'_>, cause: View<'_>) -> bool {
+    cause
+        .identity()
+        .is_some_and(|identity| effect.causes().iter().any(|(named, _)| *named == identity))
 }
 
 fn saw(view: View<'_>, act: &Act<'_>) -> Saw {

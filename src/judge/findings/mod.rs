@@ -17,7 +17,7 @@ use super::unit::{Unit, UnitKind};
 use super::view::{Say, View, say};
 use super::{Finding, Severity};
 
-pub(super) use approvals::{is_person, needed as approval_needed};
+pub(super) use approvals::{covers, is_person, needed as approval_needed};
 pub(super) use content::{Hidden, content};
 pub(super) use evidence::Sources;
 pub(super) use time::time;

@@ -79,6 +79,22 @@ const VALUES: [&str; 51] = [
     "did.answered",
 ];
 
+/// Parts of a report.
+const HEADINGS: [&str; 12] = [
+    "summary",
+    "reasons",
+    "authority",
+    "basis",
+    "checks",
+    "approval",
+    "action",
+    "outcome",
+    "limits",
+    "findings",
+    "timeline",
+    "untold",
+];
+
 /// Literals of one kind in the sources: what stands between `before` and the next quotation mark.
 fn literals(before: &str) -> BTreeSet<String> {
     let plain = |source: &str| source.split_whitespace().collect::<String>();
@@ -130,6 +146,7 @@ fn wanted() -> BTreeSet<String> {
             .map(|id| format!("state.{id}")),
     );
     ids.extend(literals("catalogue.get(\""));
+    ids.extend(HEADINGS.iter().map(|name| format!("section.{name}")));
     ids
 }
 
@@ -149,6 +166,21 @@ fn what_the_code_asks_for_is_there_and_nothing_else() {
         absent.is_empty() && unused.is_empty(),
         "absent: {absent:?}\nunused: {unused:?}"
     );
+}
+
+#[test]
+fn every_part_has_a_heading() {
+    for lang in ["en", "de"] {
+        for name in HEADINGS {
+            assert!(catalogue(lang).heading(name).is_some(), "{name}");
+        }
+        for part in judge_events(&base()).answer {
+            let name = serde_json::to_value(part.section).unwrap();
+            let name = name.as_str().unwrap().to_owned();
+            assert!(catalogue(lang).heading(&name).is_some(), "{name}");
+        }
+        assert_eq!(catalogue(lang).heading("else"), None);
+    }
 }
 
 #[test]

@@ -25,6 +25,23 @@ pub fn records() -> Vec<Vec<Value>> {
             json!([{"op": "add", "path": "/-", "value": event("later", "outcome.recorded", json!({"kind": "appeal", "detail": "the complainant appeals"}))}]),
         ),
         redrafted(true),
+        stray_action(),
+        undrafted(),
+        without_recommendation(&[(
+            "act",
+            "action.performed",
+            json!({"action": "refund"}),
+            "agent",
+        )]),
+        without_recommendation(&[
+            ("ask", "approval.required", json!({}), "service"),
+            (
+                "act",
+                "action.performed",
+                json!({"action": "refund"}),
+                "human",
+            ),
+        ]),
     ]
 }
 
@@ -634,4 +651,306 @@ fn the_graph_joins_by_recorded_ids_only() {
         }
     }
     assert!(judge_events(&bare).graph.is_empty());
+}
+
+/// A case in which only these happened: a request, then the given entries, none of which names a recommendation.
+fn without_recommendation(more: &[(&str, &str, Value, &str)]) -> Vec<Value> {
+    let mut events = vec![base()[0].clone()];
+    for (id, kind, data, actor) in more {
+        let mut event = event(id, kind, data.clone());
+        event.as_object_mut().unwrap().remove("recommendation_id");
+        event["actor"]["kind"] = json!(actor);
+        events.push(event);
+    }
+    events
+}
+
+#[test]
+fn an_agent_that_acts_without_a_recommendation_is_judged() {
+    let done = json!({"action": "refund", "status": "succeeded"});
+    let events = without_recommendation(&[("act", "action.performed", done.clone(), "agent")]);
+    let entries = entries(&events);
+    let judgement = judge_entries(&entries);
+    let found = codes(&judgement);
+    assert!(
+        found.contains(&"approval.absent") && found.contains(&"missing.draft"),
+        "{found:?}"
+    );
+    assert_eq!(judgement.controls, Judged::Bad);
+    let words = told(&entries, &judgement);
+    assert!(words.contains("An AI agent acted"), "{words}");
+    assert!(
+        !words.contains("No recommendation by an AI system"),
+        "{words}"
+    );
+    // A person's action is judged when an approval had been asked for, and not otherwise.
+    let asked = ("ask", "approval.required", json!({"quorum": 1}), "service");
+    let act = ("act", "action.performed", done.clone(), "human");
+    let judged = judge_events(&without_recommendation(&[asked.clone(), act.clone()]));
+    assert!(codes(&judged).contains(&"approval.absent"));
+    let plain = judge_events(&without_recommendation(std::slice::from_ref(&act)));
+    assert_eq!(plain.controls, Judged::NotApplicable);
+    let waived = (
+        "ask",
+        "approval.required",
+        json!({"required": false}),
+        "service",
+    );
+    let plain = judge_events(&without_recommendation(&[waived, act]));
+    assert_eq!(plain.controls, Judged::NotApplicable);
+    // Only an approval that is joined to the action covers it.
+    let yes = (
+        "yes",
+        "approval.decided",
+        json!({"decision": "approved"}),
+        "human",
+    );
+    let act = ("act", "action.performed", done, "agent");
+    let mut events = without_recommendation(&[yes, act]);
+    let near = judge_events(&events);
+    assert!(codes(&near).contains(&"approval.absent"));
+    events[1]["approval_id"] = json!("ap-1");
+    events[1]["actor"]["id"] = json!("u-31");
+    events[2]["approval_id"] = json!("ap-1");
+    let joined = judge_events(&events);
+    assert!(!codes(&joined).contains(&"approval.absent"));
+}
+
+#[test]
+fn when_it_is_not_shown_who_acted_it_is_left_open() {
+    let done = json!({"action": "refund", "status": "succeeded"});
+    let mut entries = entries(&without_recommendation(&[(
+        "act",
+        "action.performed",
+        done,
+        "agent",
+    )]));
+    super::build::withhold(&mut entries[1]);
+    let judgement = judge_entries(&entries);
+    assert_eq!(judgement.controls, Judged::Undetermined);
+    assert!(
+        codes(&judgement)
+            .iter()
+            .all(|code| code.starts_with("content."))
+    );
+    assert!(told(&entries, &judgement).contains("Whether a person or an AI agent acted"));
+}
+
+/// The base record with a second action, which names no recommendation.
+fn stray_action() -> Vec<Value> {
+    let mut events = base();
+    let mut stray = events[14].clone();
+    stray["id"] = json!("action-2");
+    stray["actor"]["kind"] = json!("agent");
+    for name in ["recommendation_id", "approval_id", "causes"] {
+        stray.as_object_mut().unwrap().remove(name);
+    }
+    events.push(stray);
+    events
+}
+
+#[test]
+fn the_approval_of_one_recommendation_does_not_cover_an_action_that_names_none() {
+    let events = stray_action();
+    let entries = entries(&events);
+    let judgement = judge_entries(&entries);
+    assert_eq!(codes(&judgement), ["approval.absent"]);
+    assert_eq!(judgement.findings[0].sentence.entries, [17]);
+    let words = told(&entries, &judgement);
+    assert!(
+        words.contains("names none of the recommendations"),
+        "{words}"
+    );
+    // An approval id, or a cause, joins it.
+    for (name, value) in [
+        ("approval_id", base()[12]["approval_id"].clone()),
+        (
+            "causes",
+            json!([{"source": base()[12]["source"], "id": "approval"}]),
+        ),
+    ] {
+        let mut events = stray_action();
+        events[16][name] = value;
+        assert_eq!(codes(&judge_events(&events)), Vec::<&str>::new(), "{name}");
+    }
+    // A level of risk that names no recommendation is the case's.
+    let mut low = stray_action();
+    low[10]["data"]["level"] = json!("low");
+    low[10].as_object_mut().unwrap().remove("recommendation_id");
+    assert_eq!(codes(&judge_events(&low)), Vec::<&str>::new());
+    // Where the recommendation has no id there is nothing to tell apart.
+    let mut nameless = base();
+    for event in &mut nameless {
+        event.as_object_mut().unwrap().remove("recommendation_id");
+    }
+    assert_eq!(codes(&judge_events(&nameless)), Vec::<&str>::new());
+}
+
+#[test]
+fn an_approval_that_is_joined_to_nothing_is_counted_for_nothing() {
+    let mut events = base();
+    let approval = events[12].as_object_mut().unwrap();
+    approval.remove("recommendation_id");
+    approval.remove("causes");
+    // Its digest joins it still.
+    events[12]["approval_id"] = json!("ap-2");
+    assert!(!codes(&judge_events(&events)).contains(&"missing.approval_decision"));
+    events[12]["data"]
+        .as_object_mut()
+        .unwrap()
+        .remove("draft_digest");
+    let entries = entries(&events);
+    let judgement = judge_entries(&entries);
+    assert!(
+        codes(&judgement).contains(&"approval.absent"),
+        "{:?}",
+        codes(&judgement)
+    );
+    assert!(told(&entries, &judgement).contains("is joined to nothing that was done"));
+}
+
+/// Two recommendations without drafts, after a search that names neither.
+fn undrafted() -> Vec<Value> {
+    let level = |id: &str, of: &str| {
+        let mut event = event(id, "risk.classified", json!({"level": "low"}));
+        event["recommendation_id"] = json!(of);
+        event
+    };
+    let mut search = base()[2].clone();
+    search.as_object_mut().unwrap().remove("run_id");
+    vec![search, level("risk-1", "R-1"), level("risk-2", "R-2")]
+}
+
+#[test]
+fn a_recommendation_without_a_draft_is_told_by_its_id() {
+    let events = undrafted();
+    let entries = entries(&events);
+    let judgement = judge_entries(&entries);
+    let words = told(&entries, &judgement);
+    assert!(
+        words.contains("On the recommendation “R-1”")
+            && words.contains("On the recommendation “R-2”"),
+        "{words}"
+    );
+    let drafts = judgement
+        .findings
+        .iter()
+        .filter(|f| f.code == "missing.draft");
+    assert_eq!(
+        drafts
+            .map(|f| f.sentence.entries.clone())
+            .collect::<Vec<_>>(),
+        [[2], [3]]
+    );
+    assert!(
+        words.contains("This is about the recommendation “R-2”."),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_tool_call_rests_on_the_earlier_proposal_of_the_same_tool() {
+    let mut events = base();
+    let mut later = events[5].clone();
+    later["id"] = json!("tool-proposed-2");
+    later["time"] = events[15]["time"].clone();
+    events.push(later);
+    assert_eq!(codes(&judge_events(&events)), Vec::<&str>::new());
+    let mut events = base();
+    events[5]["data"]["tool"] = json!("another");
+    events[5]["time"] = events[7]["time"].clone();
+    assert!(!codes(&judge_events(&events)).contains(&"order.impossible"));
+}
+
+#[test]
+fn the_end_of_a_run_is_not_a_decision_of_its_own() {
+    let mut events = two_recommendations();
+    events[16]["run_id"] = json!("run-88");
+    let end = events.remove(15);
+    events.push(end);
+    events[16]["data"]["status"] = json!("escalated");
+    let words = |events: &[Value]| {
+        let entries = entries(events);
+        told(&entries, &judge_entries(&entries))
+    };
+    let told = words(&events);
+    assert!(told.contains("2 AI-assisted decisions"), "{told}");
+    assert!(!told.contains("On the run"), "{told}");
+    events[16].as_object_mut().unwrap().remove("run_id");
+    assert!(!words(&events).contains("On the run"));
+    // A run that acted without a recommendation has not ended properly.
+    let mut acted = refused("escalated");
+    let act = stray_action().pop().unwrap();
+    acted.insert(acted.len() - 1, act.clone());
+    let told = words(&acted);
+    assert!(!told.contains("That is a proper end"), "{told}");
+    assert!(codes(&judge_events(&acted)).contains(&"approval.absent"));
+    // Nor has one that acted past its recommendation.
+    let mut past = patched(json!([
+        {"op": "remove", "path": "/action"}, {"op": "remove", "path": "/output"}, {"op": "remove", "path": "/approval"},
+        {"op": "replace", "path": "/concluded/data/status", "value": "escalated"},
+    ]));
+    assert!(words(&past).contains("That is a proper end"));
+    past.insert(past.len() - 1, act);
+    assert!(!words(&past).contains("That is a proper end"));
+}
+
+fn words_of(ops: Value) -> String {
+    let entries = entries(&patched(ops));
+    told(&entries, &judge_entries(&entries))
+}
+
+#[test]
+fn sentences_say_what_was_recorded_and_say_it_once() {
+    let plain = words_of(json!([]));
+    assert!(
+        plain.contains("What was approved: “Recommendation: escalate"),
+        "{plain}"
+    );
+    assert_eq!(
+        plain
+            .matches("The complainant faces eviction on 30 November”.")
+            .count(),
+        1
+    );
+    assert!(plain.contains("it must be somebody independent"));
+    assert!(!plain.contains("itself did this"));
+    let free = words_of(
+        json!([{"op": "replace", "path": "/required/data/separation_of_duties", "value": false}]),
+    );
+    assert!(free.contains("it need not be somebody independent"));
+    let no = words_of(
+        json!([{"op": "replace", "path": "/approval/data/decision", "value": "rejected"}]),
+    );
+    assert!(no.contains("Its words: “Recommendation") && !no.contains("What was approved"));
+    let agent =
+        words_of(json!([{"op": "replace", "path": "/action/actor/kind", "value": "agent"}]));
+    assert!(
+        agent.contains("itself did this: action “escalate”"),
+        "{agent}"
+    );
+    let open = words_of(json!([{"op": "remove", "path": "/draft/data/recommended_action"}]));
+    assert!(!open.contains("Recommended action"));
+    let called = words_of(
+        json!([{"op": "add", "path": "/tool/data/arguments_summary", "value": {"since": "6 October"}}]),
+    );
+    assert!(called.contains("with “{\"since\":\"6 October\"}”"), "{called}");
+    // Words that are not those of the digest are not told as approved.
+    let other =
+        words_of(json!([{"op": "replace", "path": "/draft/data/draft", "value": "Close it."}]));
+    assert!(!other.contains("What was approved: “Close it.”"));
+}
+
+#[test]
+fn the_strictest_rule_is_told_once_and_only_when_it_matters() {
+    let strict = |events: &[Value]| {
+        let entries = entries(events);
+        told(&entries, &judge_entries(&entries))
+            .matches("by the strictest rule")
+            .count()
+    };
+    let mut events = two_recommendations();
+    events.retain(|event| event["id"] != "risk");
+    assert_eq!(strict(&events), 1);
+    assert_eq!(strict(&base()), 0);
 }
