@@ -176,7 +176,11 @@ impl Config {
     pub fn stored_origin(&self, name: &str) -> Result<String, Failure> {
         let known = self.ledgers()?;
         if !known.iter().any(|n| n == name) {
-            return fail(format!("there is no ledger `{name}` in {}; there is: {}", self.data_dir.display(), known.join(", ")));
+            return fail(format!(
+                "there is no ledger `{name}` in {}; there is: {}",
+                self.data_dir.display(),
+                known.join(", ")
+            ));
         }
         let path = self.paths(name).ledger.join("origin");
         Ok(read_text(&path)?.trim_end().to_owned())

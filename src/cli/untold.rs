@@ -18,16 +18,30 @@ pub(super) fn untold(judgement: &Judgement, entries: &[Entry]) -> Vec<String> {
     for entry in entries {
         let mut found = Vec::new();
         for (at, member) in &entry.opened.members {
-            scalars(entry, &member.value, member.digest, "", at, &told, &mut found);
+            scalars(
+                entry,
+                &member.value,
+                member.digest,
+                "",
+                at,
+                &told,
+                &mut found,
+            );
         }
         let ids = [
             ("trace", entry.leaf.trace.map(|t| t.to_hex())),
             ("span", entry.leaf.span.map(|s| s.to_hex())),
         ];
-        found.extend(ids.into_iter().filter_map(|(name, id)| Some((name.to_owned(), id?))));
+        found.extend(
+            ids.into_iter()
+                .filter_map(|(name, id)| Some((name.to_owned(), id?))),
+        );
         found.retain(|(at, value)| last.insert(at.clone(), value.clone()).as_ref() != Some(value));
         if !found.is_empty() {
-            let list: Vec<String> = found.into_iter().map(|(at, value)| format!("{at} = {value}")).collect();
+            let list: Vec<String> = found
+                .into_iter()
+                .map(|(at, value)| format!("{at} = {value}"))
+                .collect();
             lines.push(format!("  #{} {}", entry.leaf.seq, list.join("; ")));
         }
     }
@@ -78,11 +92,27 @@ fn scalars(
     }
     match value {
         Value::Object(map) => map.iter().for_each(|(name, v)| {
-            scalars(entry, v, digest, &pointer::join(at, name), &pointer::join(place, name), told, out);
+            scalars(
+                entry,
+                v,
+                digest,
+                &pointer::join(at, name),
+                &pointer::join(place, name),
+                told,
+                out,
+            );
         }),
         Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| {
             let i = i.to_string();
-            scalars(entry, v, digest, &pointer::join(at, &i), &pointer::join(place, &i), told, out);
+            scalars(
+                entry,
+                v,
+                digest,
+                &pointer::join(at, &i),
+                &pointer::join(place, &i),
+                told,
+                out,
+            );
         }),
         scalar => out.push((place.to_owned(), canonical(scalar))),
     }

@@ -266,9 +266,12 @@ pub(super) fn story(
     Ok(lines)
 }
 
-
 /// The timeline, in lines.
-pub(super) fn timeline(judgement: &Judgement, catalogue: &Catalogue, shown: &judge::Entries<'_>) -> Vec<String> {
+pub(super) fn timeline(
+    judgement: &Judgement,
+    catalogue: &Catalogue,
+    shown: &judge::Entries<'_>,
+) -> Vec<String> {
     let line = |item: &judge::TimelineItem| {
         let text = judge::render(&item.sentence, catalogue, shown);
         format!("  #{} {text}", item.seq)
@@ -280,23 +283,47 @@ pub(super) fn timeline(judgement: &Judgement, catalogue: &Catalogue, shown: &jud
 }
 
 /// What the issuer chose and a verifier must know: the yardstick, and the words.
-fn issuers_choices(statement: &verify::format::Statement, pinned: bool, given: bool) -> Vec<String> {
+fn issuers_choices(
+    statement: &verify::format::Statement,
+    pinned: bool,
+    given: bool,
+) -> Vec<String> {
     let p = &statement.predicate;
-    let text = |name: &str| p.profile.json.get(name).and_then(Value::as_str).unwrap_or("?").to_owned();
+    let text = |name: &str| {
+        p.profile
+            .json
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or("?")
+            .to_owned()
+    };
     let whose = match (pinned, given) {
         (true, true) => "the one given with --profile",
         (true, false) => "the built-in one",
-        (false, true) => "NOT the one given with --profile: elements and controls are judged by the issuer's yardstick",
-        (false, false) => "the operator's own: read it before you rely on elements and controls, or pin it with --profile",
+        (false, true) => {
+            "NOT the one given with --profile: elements and controls are judged by the issuer's yardstick"
+        }
+        (false, false) => {
+            "the operator's own: read it before you rely on elements and controls, or pin it with --profile"
+        }
     };
-    let mut lines = vec![format!("profile: {} {}, SHA-256 {}; {whose}", text("name"), text("version"), p.profile.sha256)];
+    let mut lines = vec![format!(
+        "profile: {} {}, SHA-256 {}; {whose}",
+        text("name"),
+        text("version"),
+        p.profile.sha256
+    )];
     let known = |lang: &str, digest: Hash| {
         judge::catalogue::builtin()
             .into_iter()
             .any(|(l, bytes)| l == lang && sha256(&[bytes]) == digest)
     };
-    let foreign: Vec<&str> =
-        p.catalogues.iter().filter(|(lang, d)| !known(lang, d.0)).map(|(lang, _)| lang.as_str()).collect();
+    let foreign: Vec<&str> = p
+        .catalogues
+        .iter()
+        .filter(|(lang, d)| !known(lang, d.0))
+        .map(|(lang, _)| lang.as_str())
+        .collect();
     if !foreign.is_empty() {
         lines.push(format!(
             "words: the issuer's own, not this program's ({}); findings keep their codes, which are explained in docs/findings.md",

@@ -438,7 +438,9 @@ mod tests {
         let rows = |n: usize| vec![vec![json!({}); 1_000]; n];
         let of = |rows: Vec<Vec<Value>>| json!({"id": "1", "source": "wf", "type": "x.big", "time": "2026-01-01T00:00:00Z", "data": {"rows": rows}});
         assert_eq!(places(of(rows(10))), Vec::<String>::new());
-        let faults = Event::read(of(rows(11)), &CONTEXT).err().unwrap_or_default();
+        let faults = Event::read(of(rows(11)), &CONTEXT)
+            .err()
+            .unwrap_or_default();
         let kinds: Vec<FaultKind> = faults.iter().map(|f| f.kind).collect();
         assert_eq!(kinds, [FaultKind::TooLarge]);
     }

@@ -202,7 +202,11 @@ fn explain(error: &ValidationError<'_>, out: &mut Vec<Fault>) {
         }
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             let unknown = "this member is not known here; is it misspelt?";
-            out.extend(unexpected.iter().map(|name| fault(pointer::join(&at, name), unknown.into())));
+            out.extend(
+                unexpected
+                    .iter()
+                    .map(|name| fault(pointer::join(&at, name), unknown.into())),
+            );
             return;
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {

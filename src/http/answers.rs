@@ -176,17 +176,42 @@ fn gather(at: &InLedger<Why>, question: &Question) -> Result<(Collected, bool), 
     if !at.may(Permission::ReadVerdicts) || question.names_content() {
         return Err(ReconstructError::NotFound.into());
     }
-    Ok((collect(&at.ledger, question, &at.sight(Permission::ReadVerdicts))?, false))
+    Ok((
+        collect(&at.ledger, question, &at.sight(Permission::ReadVerdicts))?,
+        false,
+    ))
 }
 
 /// The language that the request asks for, with its catalogue.
-fn catalogue<'a>(server: &'a Server, request: &HttpRequest, query: &AnswerQuery) -> Result<(&'static str, &'a judge::Catalogue), Problem> {
-    let find = |lang: &str| server.catalogues.get_key_value(lang).map(|(lang, found)| (*lang, found));
+fn catalogue<'a>(
+    server: &'a Server,
+    request: &HttpRequest,
+    query: &AnswerQuery,
+) -> Result<(&'static str, &'a judge::Catalogue), Problem> {
+    let find = |lang: &str| {
+        server
+            .catalogues
+            .get_key_value(lang)
+            .map(|(lang, found)| (*lang, found))
+    };
     if let Some(lang) = &query.lang {
-        return find(lang).ok_or_else(|| Problem::new(Kind::InvalidQuery, format!("`lang` must be one of: {}.", server.languages())));
+        return find(lang).ok_or_else(|| {
+            Problem::new(
+                Kind::InvalidQuery,
+                format!("`lang` must be one of: {}.", server.languages()),
+            )
+        });
     }
-    let header = request.headers().get("accept-language").and_then(|h| h.to_str().ok()).unwrap_or_default();
-    wanted(header).iter().find_map(|lang| find(lang)).or_else(|| find("en")).ok_or_else(|| Problem::internal("the English catalogue is absent"))
+    let header = request
+        .headers()
+        .get("accept-language")
+        .and_then(|h| h.to_str().ok())
+        .unwrap_or_default();
+    wanted(header)
+        .iter()
+        .find_map(|lang| find(lang))
+        .or_else(|| find("en"))
+        .ok_or_else(|| Problem::internal("the English catalogue is absent"))
 }
 
 /// The languages of an Accept-Language header without regions, the most wanted first (RFC 9110, 12.5.4).
@@ -194,8 +219,16 @@ fn wanted(header: &str) -> Vec<String> {
     let mut ranges: Vec<(f32, String)> = Vec::new();
     for range in header.split(',') {
         let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));
-        let weight = parameters.split(';').find_map(|p| p.trim().strip_prefix("q=")).map_or(1.0, |q| q.trim().parse().unwrap_or(0.0));
-        let lang = tag.trim().split('-').next().unwrap_or_default().to_ascii_lowercase();
+        let weight = parameters
+            .split(';')
+            .find_map(|p| p.trim().strip_prefix("q="))
+            .map_or(1.0, |q| q.trim().parse().unwrap_or(0.0));
+        let lang = tag
+            .trim()
+            .split('-')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         if weight > 0.0 && !lang.is_empty() {
             ranges.push((weight, lang));
         }
@@ -206,7 +239,10 @@ fn wanted(header: &str) -> Vec<String> {
 
 /// An answer in a language that the header may have chosen.
 fn told_in(lang: &'static str, body: &impl Serialize) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CONTENT_LANGUAGE, lang)).insert_header((VARY, "accept-language")).json(body)
+    HttpResponse::Ok()
+        .insert_header((CONTENT_LANGUAGE, lang))
+        .insert_header((VARY, "accept-language"))
+        .json(body)
 }
 
 struct Teller<'a> {
@@ -234,12 +270,21 @@ impl Teller<'_> {
 /// The address of a case names it once.
 fn named_once(query: &AnswerQuery, question: &Question) -> Result<(), Problem> {
     match question {
-        Question::Case(_) if query.case.is_some() => Err(Problem::new(Kind::InvalidQuery, "The address names the case already: leave out the parameter `case`.")),
+        Question::Case(_) if query.case.is_some() => Err(Problem::new(
+            Kind::InvalidQuery,
+            "The address names the case already: leave out the parameter `case`.",
+        )),
         _ => Ok(()),
     }
 }
 
-async fn why(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest, query: AnswerQuery, question: Question) -> Result<HttpResponse, Problem> {
+async fn why(
+    at: InLedger<Why>,
+    server: web::Data<Server>,
+    request: HttpRequest,
+    query: AnswerQuery,
+    question: Question,
+) -> Result<HttpResponse, Problem> {
     named_once(&query, &question)?;
     let (lang, catalogue) = catalogue(&server, &request, &query)?;
     let as_of = at.ledger.size();
@@ -251,8 +296,15 @@ async fn why(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest,
     })
     .await
     .map_err(Problem::internal)??;
-    let teller = Teller { catalogue, entries: judge::Entries::new(&collected.entries), content };
-    Ok(told_in(lang, &answer(&teller, &collected, judgement, as_of, &server)))
+    let teller = Teller {
+        catalogue,
+        entries: judge::Entries::new(&collected.entries),
+        content,
+    };
+    Ok(told_in(
+        lang,
+        &answer(&teller, &collected, judgement, as_of, &server),
+    ))
 }
 
 fn answer(
@@ -316,7 +368,13 @@ fn sequence(collected: &Collected) -> &'static str {
     "complete"
 }
 
-async fn timeline(at: InLedger<Why>, server: web::Data<Server>, request: HttpRequest, query: AnswerQuery, question: Question) -> Result<HttpResponse, Problem> {
+async fn timeline(
+    at: InLedger<Why>,
+    server: web::Data<Server>,
+    request: HttpRequest,
+    query: AnswerQuery,
+    question: Question,
+) -> Result<HttpResponse, Problem> {
     named_once(&query, &question)?;
     let (lang, catalogue) = catalogue(&server, &request, &query)?;
     let as_of = at.ledger.size();
@@ -328,18 +386,37 @@ async fn timeline(at: InLedger<Why>, server: web::Data<Server>, request: HttpReq
     })
     .await
     .map_err(Problem::internal)??;
-    let teller = Teller { catalogue, entries: judge::Entries::new(&collected.entries), content };
-    let mut told: std::collections::HashMap<u64, Sentence> = judgement.timeline.into_iter().map(|t| (t.seq, t.sentence)).collect();
-    let items = collected.entries.iter().zip(&collected.leaves).map(|(e, leaf)| TimelineEntry {
-        seq: e.leaf.seq,
-        kind: e.leaf.kind.clone(),
-        occurred: e.leaf.occurred.to_string(),
-        recorded: e.leaf.recorded.to_string(),
-        leaf_hash: Hash::leaf(leaf.as_bytes()).to_hex(),
-        text: told.remove(&e.leaf.seq).and_then(|s| teller.text(&s)),
-        event: content.then(|| native(&e.leaf, &e.opened)),
-    });
-    Ok(told_in(lang, &TimelineAnswer { case: collected.case.map(|c| c.to_hex()), as_of, items: items.collect() }))
+    let teller = Teller {
+        catalogue,
+        entries: judge::Entries::new(&collected.entries),
+        content,
+    };
+    let mut told: std::collections::HashMap<u64, Sentence> = judgement
+        .timeline
+        .into_iter()
+        .map(|t| (t.seq, t.sentence))
+        .collect();
+    let items = collected
+        .entries
+        .iter()
+        .zip(&collected.leaves)
+        .map(|(e, leaf)| TimelineEntry {
+            seq: e.leaf.seq,
+            kind: e.leaf.kind.clone(),
+            occurred: e.leaf.occurred.to_string(),
+            recorded: e.leaf.recorded.to_string(),
+            leaf_hash: Hash::leaf(leaf.as_bytes()).to_hex(),
+            text: told.remove(&e.leaf.seq).and_then(|s| teller.text(&s)),
+            event: content.then(|| native(&e.leaf, &e.opened)),
+        });
+    Ok(told_in(
+        lang,
+        &TimelineAnswer {
+            case: collected.case.map(|c| c.to_hex()),
+            as_of,
+            items: items.collect(),
+        },
+    ))
 }
 
 fn choice(query: &AnswerQuery) -> Option<CaseName> {

@@ -107,12 +107,18 @@ pub(super) struct View {
 
 impl View {
     fn of(at: &InLedger<Entries>) -> Self {
-        Self { content: at.sight(Permission::ReadContent), proofs: Some(at.sight(Permission::ReadProofs)) }
+        Self {
+            content: at.sight(Permission::ReadContent),
+            proofs: Some(at.sight(Permission::ReadProofs)),
+        }
     }
 
     /// Nothing but what comes with content.
     fn with_content_only(self) -> Self {
-        Self { proofs: None, ..self }
+        Self {
+            proofs: None,
+            ..self
+        }
     }
 
     fn proofs_see(&self, blind: Option<&Id16>) -> bool {
@@ -203,9 +209,14 @@ pub fn native(leaf: &Leaf, opened: &Opened) -> Value {
     security(("token" = []))
 )]
 #[get("/v1/ledgers/{ledger}/events")]
-pub async fn list_entries(at: InLedger<Entries>, query: web::Query<EntriesQuery>) -> Result<HttpResponse, Problem> {
+pub async fn list_entries(
+    at: InLedger<Entries>,
+    query: web::Query<EntriesQuery>,
+) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
-    let page = web::block(move || page(&at, &query)).await.map_err(Problem::internal)??;
+    let page = web::block(move || page(&at, &query))
+        .await
+        .map_err(Problem::internal)??;
     Ok(HttpResponse::Ok().json(page))
 }
 
@@ -224,16 +235,25 @@ fn page(at: &InLedger<Entries>, query: &EntriesQuery) -> Result<EntryPage, Probl
         let found = find_case(ledger, &name, &view.content);
         // Case ids are content: whoever reads leaves only must not find out by guessing whether somebody has a case.
         let found = match (&name, &view.proofs) {
-            (CaseName::Pseudonym(_), Some(proofs)) => found.or_else(|_| find_case(ledger, &name, proofs)),
+            (CaseName::Pseudonym(_), Some(proofs)) => {
+                found.or_else(|_| find_case(ledger, &name, proofs))
+            }
             _ => found,
         };
         select.case = Some(found?);
     } else if !view.content.is_all() && !view.proofs.as_ref().is_some_and(Sight::is_all) {
-        return Err(Problem::new(Kind::InvalidQuery, "Your grants are for single cases: say which with the parameter `case`."));
+        return Err(Problem::new(
+            Kind::InvalidQuery,
+            "Your grants are for single cases: say which with the parameter `case`.",
+        ));
     }
     select.trace = query.trace.as_ref().map(|t| trace_id(ledger, t));
     // So are trace ids of another form than W3C's.
-    let view = if query.trace.as_ref().is_some_and(|t| !is_w3c_trace(t)) { view.with_content_only() } else { view };
+    let view = if query.trace.as_ref().is_some_and(|t| !is_w3c_trace(t)) {
+        view.with_content_only()
+    } else {
+        view
+    };
     let time = |name: &str, value: &Option<String>| -> Result<Option<Timestamp>, Problem> {
         let read = value
             .as_ref()
@@ -284,7 +304,12 @@ fn page(at: &InLedger<Entries>, query: &EntriesQuery) -> Result<EntryPage, Probl
         }
     }
     let next_cursor = next.map(|seq| write_cursor(seq, &mark));
-    Ok(EntryPage { items, has_more: next_cursor.is_some(), next_cursor, as_of })
+    Ok(EntryPage {
+        items,
+        has_more: next_cursor.is_some(),
+        next_cursor,
+        as_of,
+    })
 }
 
 /// A case as it stands in an address: its id, or `~` and its pseudonym (`~~…` for an id that begins with `~`).
@@ -317,7 +342,8 @@ fn first_recorded_at(ledger: &Ledger, time: Timestamp, size: u64) -> Result<u64,
     let (mut low, mut high) = (0, size);
     while low < high {
         let middle = low + (high - low) / 2;
-        let entry = ledger.entry(middle)?
+        let entry = ledger
+            .entry(middle)?
             .ok_or_else(|| StoreError::Damaged(format!("entry {middle} is absent")))?;
         let leaf = Leaf::decode(&entry.leaf).map_err(Problem::internal)?;
         if leaf.recorded < time {
@@ -350,7 +376,8 @@ fn stored(ledger: &Ledger, seq: u64) -> Result<StoredEntry, Problem> {
     if seq >= ledger.size() {
         return Err(Problem::not_found("entry"));
     }
-    ledger.entry(seq)?
+    ledger
+        .entry(seq)?
         .ok_or_else(|| Problem::internal(format!("entry {seq} is absent")))
 }
 

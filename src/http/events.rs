@@ -155,7 +155,9 @@ fn log_posted(at: &InLedger<Posting>, events: &[Event], posted: &[Posted]) {
     let leaf = Leaf::decode(&first.receipt.leaf).ok();
     let case = leaf.as_ref().and_then(|l| l.case).map(|c| c.case.to_hex());
     let trace = leaf.and_then(|l| l.trace).map(|t| t.to_hex());
-    let run = event.text("run_id").map(|run| at.ledger.keyring().id.blind("run", run).to_hex());
+    let run = event
+        .text("run_id")
+        .map(|run| at.ledger.keyring().id.blind("run", run).to_hex());
     tracing::info!(
         component = "recording",
         ledger = at.ledger.name(),

@@ -191,7 +191,8 @@ impl Server {
                 limit: 100_000,
                 ..EntryQuery::default()
             };
-            let last = ledger.entries(&query)?
+            let last = ledger
+                .entries(&query)?
                 .pop()
                 .and_then(|e| crate::ledger::Leaf::decode(&e.leaf).ok())
                 .and_then(|l| l.fact);
@@ -318,17 +319,38 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 static ALLOWED: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
     let document = openapi();
     let methods = |item: &PathItem| {
-        let each = [("DELETE", item.delete.is_some()), ("GET", item.get.is_some()), ("POST", item.post.is_some()), ("PUT", item.put.is_some())];
-        each.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+        let each = [
+            ("DELETE", item.delete.is_some()),
+            ("GET", item.get.is_some()),
+            ("POST", item.post.is_some()),
+            ("PUT", item.put.is_some()),
+        ];
+        each.iter()
+            .filter(|(_, there)| *there)
+            .map(|(name, _)| *name)
+            .collect::<Vec<_>>()
+            .join(", ")
     };
-    document.paths.paths.iter().map(|(path, item)| (path.clone(), methods(item))).collect()
+    document
+        .paths
+        .paths
+        .iter()
+        .map(|(path, item)| (path.clone(), methods(item)))
+        .collect()
 });
 
 async fn nowhere(request: HttpRequest) -> HttpResponse {
-    let Some(methods) = request.match_pattern().and_then(|pattern| ALLOWED.get(&pattern)) else {
+    let Some(methods) = request
+        .match_pattern()
+        .and_then(|pattern| ALLOWED.get(&pattern))
+    else {
         return Problem::not_found("address").error_response();
     };
-    let mut response = Problem::new(Kind::MethodNotAllowed, format!("This address has: {methods}.")).error_response();
+    let mut response = Problem::new(
+        Kind::MethodNotAllowed,
+        format!("This address has: {methods}."),
+    )
+    .error_response();
     if let Ok(methods) = HeaderValue::from_str(methods) {
         response.headers_mut().insert(ALLOW, methods);
     }

@@ -12,7 +12,9 @@ use super::Server;
 use super::auth::{Allowed, Managing, Oneself};
 use super::body::JsonBody;
 use super::problem::{Kind, Problem, ProblemBody};
-use crate::access::{Actor, BlindCase, Cases, Grant, Ledgers, NewGrant, NewToken, Principal, Role, Scope, TokenInfo};
+use crate::access::{
+    Actor, BlindCase, Cases, Grant, Ledgers, NewGrant, NewToken, Principal, Role, Scope, TokenInfo,
+};
 use crate::json::{Fault, FaultKind};
 use crate::ledger::{Id16, Timestamp};
 
@@ -111,7 +113,11 @@ pub struct Me {
 fn time(at: &str, text: Option<&String>) -> Result<Option<Timestamp>, Problem> {
     let read = text.map(|t| Timestamp::parse_rfc3339(t)).transpose();
     read.map_err(|e| {
-        let fault = Fault { kind: FaultKind::Schema, pointer: at.to_owned(), detail: e.to_string() };
+        let fault = Fault {
+            kind: FaultKind::Schema,
+            pointer: at.to_owned(),
+            detail: e.to_string(),
+        };
         Problem::faults(vec![fault], Kind::InvalidRequest)
     })
 }
@@ -119,7 +125,11 @@ fn time(at: &str, text: Option<&String>) -> Result<Option<Timestamp>, Problem> {
 impl GrantRequest {
     /// The grant, with case ids replaced by what each ledger's key makes of them; `at` is its place in the body.
     fn blinded(&self, at: &str, server: &Server) -> Result<NewGrant, Problem> {
-        let ledgers = if self.ledgers.iter().any(|l| l == "*") { Ledgers::All } else { Ledgers::Only(self.ledgers.iter().cloned().collect()) };
+        let ledgers = if self.ledgers.iter().any(|l| l == "*") {
+            Ledgers::All
+        } else {
+            Ledgers::Only(self.ledgers.iter().cloned().collect())
+        };
         let cases = if self.all_cases == Some(true) {
             Cases::All
         } else {
@@ -139,7 +149,15 @@ impl GrantRequest {
             Cases::Only(only)
         };
         let sources = self.sources.iter().flatten().cloned().collect();
-        Ok(NewGrant { role: self.role, scope: Scope { ledgers, sources, cases }, expires: time(&format!("{at}/expires"), self.expires.as_ref())? })
+        Ok(NewGrant {
+            role: self.role,
+            scope: Scope {
+                ledgers,
+                sources,
+                cases,
+            },
+            expires: time(&format!("{at}/expires"), self.expires.as_ref())?,
+        })
     }
 }
 
@@ -267,8 +285,18 @@ pub async fn create_principal(
     body: JsonBody,
 ) -> Result<HttpResponse, Problem> {
     let request: PrincipalRequest = body.read()?;
-    let grants = request.grants.iter().enumerate().map(|(i, g)| g.blinded(&format!("/grants/{i}"), &server)).collect::<Result<Vec<_>, _>>()?;
-    let principal = server.access.create_principal(Actor::Caller(&who.caller), &request.name, &grants, server.clock.now())?;
+    let grants = request
+        .grants
+        .iter()
+        .enumerate()
+        .map(|(i, g)| g.blinded(&format!("/grants/{i}"), &server))
+        .collect::<Result<Vec<_>, _>>()?;
+    let principal = server.access.create_principal(
+        Actor::Caller(&who.caller),
+        &request.name,
+        &grants,
+        server.clock.now(),
+    )?;
     server.record_changes().await;
     let mut response = HttpResponse::Created();
     if let Ok(place) = HeaderValue::from_str(&format!("/v1/principals/{}", principal.id)) {
@@ -364,7 +392,12 @@ pub async fn add_grant(
 ) -> Result<HttpResponse, Problem> {
     let grant: GrantRequest = body.read()?;
     let grant = grant.blinded("", &server)?;
-    let given = server.access.add_grant(Actor::Caller(&who.caller), id(&path, "principal")?, &grant, server.clock.now())?;
+    let given = server.access.add_grant(
+        Actor::Caller(&who.caller),
+        id(&path, "principal")?,
+        &grant,
+        server.clock.now(),
+    )?;
     server.record_changes().await;
     Ok(HttpResponse::Created().json(given))
 }
@@ -461,7 +494,12 @@ pub async fn mint_token(
 ) -> Result<HttpResponse, Problem> {
     let request: TokenRequest = body.read()?;
     let expires = time("/expires", request.expires.as_ref())?;
-    let token = server.access.mint_token(Actor::Caller(&who.caller), id(&path, "principal")?, expires, server.clock.now())?;
+    let token = server.access.mint_token(
+        Actor::Caller(&who.caller),
+        id(&path, "principal")?,
+        expires,
+        server.clock.now(),
+    )?;
     server.record_changes().await;
     Ok(once(&token))
 }

@@ -317,7 +317,8 @@ impl From<StoreError> for Problem {
     fn from(e: StoreError) -> Self {
         match &e {
             StoreError::Damaged(what) => {
-                let mut problem = Self::new(Kind::Damaged, format!("The record is damaged: {what}."));
+                let mut problem =
+                    Self::new(Kind::Damaged, format!("The record is damaged: {what}."));
                 problem.internal = Some(e.to_string());
                 problem
             }

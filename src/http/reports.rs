@@ -171,7 +171,11 @@ pub async fn issue_report(
     }
     let question = question(&request.subject)?;
     let content = at.may(Permission::ReadContent);
-    let sight = at.sight(if content { Permission::ReadContent } else { Permission::IssueReports });
+    let sight = at.sight(if content {
+        Permission::ReadContent
+    } else {
+        Permission::IssueReports
+    });
     if question.names_content() && !content {
         return Err(Problem::not_found("case, trace or recommendation"));
     }

@@ -216,8 +216,8 @@ fn common(a: Outcome, b: Outcome) -> Outcome {
     }
 }
 
-/// The level of risk that was recorded last before anything was done. A level that was recorded only afterwards did
-/// not guide anybody.
+/// The level of risk that was recorded before anything was done: the highest, unless a person lowered it. A level that
+/// was recorded only afterwards did not guide anybody.
 fn risk(unit: &Unit<'_>) -> Known<RiskLevel> {
     let level = |view: View<'_>| match view.known("/data/level") {
         Known::Is(text) => serde_json::from_value(serde_json::Value::String(text.to_owned()))
@@ -227,13 +227,16 @@ fn risk(unit: &Unit<'_>) -> Known<RiskLevel> {
     };
     let before = |acted: Option<View<'_>>| {
         let acted = acted.map_or(u64::MAX, View::seq);
-        let mut levels = unit
-            .of("risk.classified")
-            .filter(|view| view.seq() < acted)
-            .map(level);
-        levels
-            .rfind(|level| !level.is_absent())
-            .unwrap_or(Known::Absent)
+        let levels = unit.of("risk.classified").filter(|view| view.seq() < acted);
+        // A person may take a level back; a program that lowers it just before acting switches nothing off.
+        let by_person = |view: View<'_>| view.known("/actor/kind") == Known::Is("human");
+        levels.fold(Known::Absent, |held, view| match (held, level(view)) {
+            (held, Known::Absent) => held,
+            (Known::Is(held), Known::Is(next)) if next < held && !by_person(view) => {
+                Known::Is(held)
+            }
+            (_, next) => next,
+        })
     };
     let sure = before(
         unit.of("action.performed")

@@ -38,7 +38,9 @@ impl Question {
     #[must_use]
     pub fn names_content(&self) -> bool {
         match self {
-            Self::Recommendation(..) | Self::Case(CaseName::Id(_)) | Self::Trace(_, Some(CaseName::Id(_))) => true,
+            Self::Recommendation(..)
+            | Self::Case(CaseName::Id(_))
+            | Self::Trace(_, Some(CaseName::Id(_))) => true,
             Self::Trace(id, _) => !is_w3c_trace(id),
             Self::Case(CaseName::Pseudonym(_)) => false,
         }

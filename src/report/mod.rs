@@ -273,7 +273,8 @@ pub fn file(ledger: &Ledger, row: &ReportRow) -> Result<ReportFile, ReportError>
         let leaf =
             Leaf::decode(entry.leaf.as_bytes()).map_err(|e| ReportError::Damaged(e.to_string()))?;
         payload.insert(leaf.seq);
-        let stored = ledger.entry(leaf.seq)?
+        let stored = ledger
+            .entry(leaf.seq)?
             .ok_or_else(|| ReportError::Damaged(format!("entry {} is absent", leaf.seq)))?;
         let all = ledger.disclosures(&stored)?.unwrap_or_default();
         let (opened, _) = open_entry(&stored, &all)?;
@@ -293,7 +294,8 @@ pub fn file(ledger: &Ledger, row: &ReportRow) -> Result<ReportFile, ReportError>
             evidence.push(ProvenEntry::Payload { seq, path });
             continue;
         }
-        let stored = ledger.entry(seq)?
+        let stored = ledger
+            .entry(seq)?
             .ok_or_else(|| ReportError::Damaged(format!("entry {seq} is absent")))?;
         let leaf =
             String::from_utf8(stored.leaf).map_err(|e| ReportError::Damaged(e.to_string()))?;
@@ -386,8 +388,5 @@ fn rotations(ledger: &Ledger, below: u64) -> Result<Vec<u64>, StoreError> {
         limit: 10_000,
         ..EntryQuery::default()
     };
-    Ok(ledger.entries(&query)?
-        .into_iter()
-        .map(|e| e.seq)
-        .collect())
+    Ok(ledger.entries(&query)?.into_iter().map(|e| e.seq).collect())
 }

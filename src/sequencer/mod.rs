@@ -195,7 +195,9 @@ impl Ledger {
             Arc::new(AtomicU64::new(tail.frontier.size())),
         );
         let notes = FreshNotes::default();
-        resigned.into_iter().for_each(|(size, note)| notes.add(size, note));
+        resigned
+            .into_iter()
+            .for_each(|(size, note)| notes.add(size, note));
         let signed = Head {
             size: tail.frontier.size(),
             root: tail.frontier.root(),

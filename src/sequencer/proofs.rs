@@ -32,7 +32,10 @@ impl Ledger {
     }
 
     fn check_leaves(&self, entries: &[StoredEntry]) -> Result<(), StoreError> {
-        let leaf = |e: &StoredEntry| NodeId { level: 0, index: e.seq };
+        let leaf = |e: &StoredEntry| NodeId {
+            level: 0,
+            index: e.seq,
+        };
         let ids: Vec<NodeId> = entries.iter().map(leaf).collect();
         for (entry, node) in entries.iter().zip(self.store.nodes(&ids)?) {
             if Hash::leaf(&entry.leaf) != node {
@@ -71,9 +74,7 @@ impl Ledger {
         if seq >= self.size() {
             return Ok(None);
         }
-        self.entry(seq)?
-            .map(|e| self.receipt_of(e))
-            .transpose()
+        self.entry(seq)?.map(|e| self.receipt_of(e)).transpose()
     }
 
     pub(super) fn receipt_of(&self, entry: StoredEntry) -> AppendResult<Receipt> {

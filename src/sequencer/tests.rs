@@ -353,9 +353,7 @@ async fn a_checkpoint_that_a_crash_left_unstored_is_signed_to_the_same_bytes() -
     drop((guard, old));
     let ledger = place.open()?;
     assert_eq!(ledger.receipt(1)?, Some(posted[0].receipt.clone()));
-    let kept = Guard::open(&place.paths().guard)?
-        .1
-        .unwrap_or_default();
+    let kept = Guard::open(&place.paths().guard)?.1.unwrap_or_default();
     assert_eq!(
         kept, posted[0].receipt.checkpoint,
         "the guard has caught up"
@@ -479,11 +477,8 @@ async fn a_keyring_that_is_not_the_ledgers_does_not_start() -> Outcome {
 
 #[tokio::test]
 async fn a_guard_that_is_foreign_or_forked_stops_the_start() -> Outcome {
-    let write = |p: &Place, note: String| -> Outcome {
-        Ok(Guard::open(&p.paths().guard)?
-            .0
-            .write(&note)?)
-    };
+    let write =
+        |p: &Place, note: String| -> Outcome { Ok(Guard::open(&p.paths().guard)?.0.write(&note)?) };
     let forged = |p: &Place, size: u64| -> Result<String, KeyringError> {
         Ok(Checkpoint {
             origin: ORIGIN.into(),

@@ -1,9 +1,9 @@
 //! The one writer of a ledger: group commit, then sign, then guard, then answer.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, json};
@@ -156,7 +156,10 @@ impl FreshNotes {
     }
 
     fn all(&self) -> Vec<(u64, String)> {
-        self.lock().iter().map(|(size, note)| (*size, note.clone())).collect()
+        self.lock()
+            .iter()
+            .map(|(size, note)| (*size, note.clone()))
+            .collect()
     }
 
     fn forget(&self, stored: &[(u64, String)]) {
@@ -504,8 +507,17 @@ impl Writer {
         let note = self
             .unstored
             .get(size)
-            .map_or_else(|| self.reader.commitment_at_least(size).map(|c| c.and_then(|c| c.note)), |note| Ok(Some(note)))?
-            .ok_or_else(|| AppendError::Unavailable("the newest checkpoint is not signed yet".into()))?;
+            .map_or_else(
+                || {
+                    self.reader
+                        .commitment_at_least(size)
+                        .map(|c| c.and_then(|c| c.note))
+                },
+                |note| Ok(Some(note)),
+            )?
+            .ok_or_else(|| {
+                AppendError::Unavailable("the newest checkpoint is not signed yet".into())
+            })?;
         self.guard
             .write(&note)
             .map_err(|e| AppendError::Unavailable(e.to_string()))?;

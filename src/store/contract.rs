@@ -174,10 +174,7 @@ fn a_dropped_transaction_leaves_nothing() -> Outcome {
         t.put_entries(&[row(10, "new.type", None)])?;
         assert_eq!(b.store.entry(10)?, None, "nobody sees an open transaction");
     }
-    assert_eq!(
-        (b.store.entry(10)?, b.store.head()?.size),
-        (None, 10)
-    );
+    assert_eq!((b.store.entry(10)?, b.store.head()?.size), (None, 10));
     let mut t = writer.begin()?;
     t.put_entries(&[row(10, "new.type", None)])?;
     t.commit(Some(&commitment(11)))?;
@@ -193,7 +190,9 @@ fn type_names_are_told_apart_whatever_became_of_the_transaction_that_brought_the
     let b = sqlite()?;
     filled(&b)?;
     let mut writer = b.store.writer()?;
-    writer.begin()?.put_entries(&[row(10, "c.c", None), row(11, "d.d", None)])?;
+    writer
+        .begin()?
+        .put_entries(&[row(10, "c.c", None), row(11, "d.d", None)])?;
     let kinds = ["d.d", "a.a", "e.e", "c.c"];
     for (seq, kind) in (10..).zip(kinds) {
         if seq == 12 {

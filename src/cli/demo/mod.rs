@@ -72,8 +72,15 @@ pub(super) fn run(args: &DemoArgs) -> Outcome {
     let config = Config::of(&dir, "ledger.example");
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     crate::keyring::create_private_dir(&dir)?;
-    Ledger::create(&config.paths(LEDGER), LEDGER, &config.origin(LEDGER), Arc::clone(&clock), None)?;
-    let listener = TcpListener::bind(args.listen).map_err(|e| Failure(format!("cannot listen on {}: {e}", args.listen)))?;
+    Ledger::create(
+        &config.paths(LEDGER),
+        LEDGER,
+        &config.origin(LEDGER),
+        Arc::clone(&clock),
+        None,
+    )?;
+    let listener = TcpListener::bind(args.listen)
+        .map_err(|e| Failure(format!("cannot listen on {}: {e}", args.listen)))?;
     let address = listener.local_addr()?;
     let system = actix_web::rt::System::new();
     system.block_on(async {

@@ -4,8 +4,8 @@ use super::{CASES, LEDGER, SOURCE, events};
 use crate::cli::untold::untold;
 use crate::cli::verify::{tell, timeline};
 use crate::event::{Context, Event, TraceRef};
-use crate::judge::{self, Catalogue, Entries, Entry, Profile, Subject};
 use crate::json::pointer;
+use crate::judge::{self, Catalogue, Entries, Entry, Profile, Subject};
 use crate::ledger::content::Pool;
 use crate::ledger::disclosure::{disclose, encode};
 use crate::ledger::{CaseLink, Hash, Id16, Leaf, Timestamp};
@@ -16,7 +16,11 @@ fn now() -> Timestamp {
 
 /// The entries that these events become, as far as the judge looks at them; `None` when one of them is refused.
 fn entries(events: &[Value]) -> Option<Vec<Entry>> {
-    let context = Context { ledger: LEDGER, origin: "ledger.example/demo", only_source: Some(SOURCE) };
+    let context = Context {
+        ledger: LEDGER,
+        origin: "ledger.example/demo",
+        only_source: Some(SOURCE),
+    };
     let mut salt = 0_u128;
     let mut out = Vec::new();
     for (seq, value) in (0..).zip(events) {
@@ -27,14 +31,21 @@ fn entries(events: &[Value]) -> Option<Vec<Entry>> {
             salt.to_be_bytes()
         });
         let texts: Vec<String> = disclosures.texts.iter().map(|t| encode(t)).collect();
-        let opened = Pool::new(texts.iter().map(String::as_str)).ok()?.open(&disclosures.top, disclosures.commitment()).ok()?;
+        let opened = Pool::new(texts.iter().map(String::as_str))
+            .ok()?
+            .open(&disclosures.top, disclosures.commitment())
+            .ok()?;
         let leaf = Leaf {
             ledger: "ledger.example/demo".into(),
             seq,
             prev: Hash::ZERO,
             kind: event.kind.clone(),
             eid: Hash::leaf(&seq.to_be_bytes()),
-            case: Some(CaseLink { case: Id16([1; 16]), seq, prev: Hash::ZERO }),
+            case: Some(CaseLink {
+                case: Id16([1; 16]),
+                seq,
+                prev: Hash::ZERO,
+            }),
             trace: match &event.trace {
                 Some(TraceRef::W3c(id)) => Some(*id),
                 _ => None,
@@ -46,7 +57,12 @@ fn entries(events: &[Value]) -> Option<Vec<Entry>> {
             content: disclosures.commitment(),
             fact: None,
         };
-        out.push(Entry { leaf, digests: disclosures.top, opened, absences: Default::default() });
+        out.push(Entry {
+            leaf,
+            digests: disclosures.top,
+            opened,
+            absences: Default::default(),
+        });
     }
     Some(out)
 }
@@ -56,7 +72,9 @@ fn printed(events: &[Value]) -> Option<Vec<String>> {
     let entries = entries(events)?;
     let profile = Profile::builtin().ok()?;
     let judgement = judge::judge(&Subject::Case("01".repeat(16)), &entries, &profile);
-    let (_, bytes) = judge::catalogue::builtin().into_iter().find(|(lang, _)| *lang == "en")?;
+    let (_, bytes) = judge::catalogue::builtin()
+        .into_iter()
+        .find(|(lang, _)| *lang == "en")?;
     let catalogue = Catalogue::parse(bytes).ok()?;
     let shown = Entries::new(&entries);
     let mut lines = tell(&judgement, &catalogue, &shown);
@@ -69,8 +87,13 @@ fn printed(events: &[Value]) -> Option<Vec<String>> {
 /// Pointers of all scalars.
 fn facts(value: &Value, at: &str, out: &mut Vec<String>) {
     match value {
-        Value::Object(map) => map.iter().for_each(|(k, v)| facts(v, &pointer::join(at, k), out)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| facts(v, &pointer::join(at, &i.to_string()), out)),
+        Value::Object(map) => map
+            .iter()
+            .for_each(|(k, v)| facts(v, &pointer::join(at, k), out)),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(i, v)| facts(v, &pointer::join(at, &i.to_string()), out)),
         _ => out.push(at.to_owned()),
     }
 }
@@ -79,11 +102,16 @@ fn facts(value: &Value, at: &str, out: &mut Vec<String>) {
 fn others(value: &Value) -> Vec<Value> {
     match value {
         Value::Bool(b) => vec![json!(!b)],
-        Value::Number(n) => vec![json!(n.as_f64().unwrap_or(0.0) + 1.0), json!(n.as_u64().unwrap_or(0) + 1)],
+        Value::Number(n) => vec![
+            json!(n.as_f64().unwrap_or(0.0) + 1.0),
+            json!(n.as_u64().unwrap_or(0) + 1),
+        ],
         Value::String(text) => match Timestamp::parse_rfc3339(text) {
             Ok(time) => vec![json!(time.plus_micros(-7_000_000).to_string())],
             Err(_) => {
-                let words = ["denied", "rejected", "failed", "flagged", "low", "agent", "refused", "human"];
+                let words = [
+                    "denied", "rejected", "failed", "flagged", "low", "agent", "refused", "human",
+                ];
                 let hex = text.replace('4', "5");
                 let mut all = vec![json!(format!("{text} (other)")), json!(hex)];
                 all.extend(words.iter().map(|w| json!(w)));
@@ -106,7 +134,10 @@ fn every_posted_fact_changes_what_is_printed() {
         let mut silent = Vec::new();
         for at in all {
             // An event's identity names it; it is no fact about the case.
-            if at.ends_with("/id") && at.matches('/').count() == 2 || at.ends_with("/source") || at.ends_with("/type") {
+            if at.ends_with("/id") && at.matches('/').count() == 2
+                || at.ends_with("/source")
+                || at.ends_with("/type")
+            {
                 continue;
             }
             let fact = json!(events).pointer(&at).cloned().unwrap_or_default();
@@ -115,11 +146,15 @@ fn every_posted_fact_changes_what_is_printed() {
                 *events.pointer_mut(&at)? = other;
                 printed(events.as_array()?)
             });
-            let changed = changed.unwrap_or_else(|| panic!("{name}: no other value of {at} is accepted"));
+            let changed =
+                changed.unwrap_or_else(|| panic!("{name}: no other value of {at} is accepted"));
             if changed == before {
                 silent.push(at);
             }
         }
-        assert!(silent.is_empty(), "{name}: changing these facts changes nothing that is printed: {silent:#?}");
+        assert!(
+            silent.is_empty(),
+            "{name}: changing these facts changes nothing that is printed: {silent:#?}"
+        );
     }
 }

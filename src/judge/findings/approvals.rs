@@ -142,7 +142,13 @@ fn governing<'a>(unit: &Unit<'a>, seq: u64) -> Vec<View<'a>> {
     let mut latest: BTreeMap<Option<&str>, View<'a>> = BTreeMap::new();
     for view in unit.of("approval.required") {
         let key = view.text("/approval_id");
-        if view.seq() < seq || !latest.contains_key(&key) {
+        // Once somebody has decided under a requirement, only a person changes what was required.
+        let settled = latest.get(&key).is_some_and(|earlier: &View<'a>| {
+            let between = |d: View<'a>| d.seq() > earlier.seq() && d.seq() < view.seq();
+            unit.of("approval.decided").any(between)
+                && view.known("/actor/kind") != Known::Is("human")
+        });
+        if !settled && (view.seq() < seq || !latest.contains_key(&key)) {
             latest.insert(key, view);
         }
     }
@@ -167,9 +173,11 @@ fn acts<'a>(unit: &Unit<'a>) -> Vec<Act<'a>> {
                     (digest, draft) if digest == draft => Known::Is(()),
                     _ => Known::Absent,
                 };
-                // After a proper end the text handed out is the refusal, unless it is the draft itself.
+                // After a proper end the text handed out is the refusal, unless it is the draft itself. Where there was a
+                // draft, nothing recorded tells a refusal from an altered draft, so it is left open.
                 let how = match (refused, is_draft) {
-                    (Known::Is(_), Known::Absent) => return None,
+                    (Known::Is(_), Known::Absent) if of_draft.is_absent() => return None,
+                    (Known::Is(_), Known::Absent) => How::Unclear,
                     (Known::Is(_), Known::Hidden)
                     | (Known::Hidden, Known::Absent | Known::Hidden) => How::Unclear,
                     _ => How::Performed,
@@ -270,9 +278,7 @@ fn decisions<'a>(
 pub(crate) fn covers(approval: View<'_>, act: View<'_>) -> bool {
     let id = approval.text("/approval_id");
     act.kind() != "approval.required"
-        && ((id.is_some()
-            && act.kind() != "approval.decided"
-            && id == act.text("/approval_id"))
+        && ((id.is_some() && act.kind() != "approval.decided" && id == act.text("/approval_id"))
             || caused(approval, act)
             || caused(act, approval))
 }

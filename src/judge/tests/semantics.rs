@@ -934,7 +934,10 @@ fn sentences_say_what_was_recorded_and_say_it_once() {
     let called = words_of(
         json!([{"op": "add", "path": "/tool/data/arguments_summary", "value": {"since": "6 October"}}]),
     );
-    assert!(called.contains("with “{\"since\":\"6 October\"}”"), "{called}");
+    assert!(
+        called.contains("with “{\"since\":\"6 October\"}”"),
+        "{called}"
+    );
     // Words that are not those of the digest are not told as approved.
     let other =
         words_of(json!([{"op": "replace", "path": "/draft/data/draft", "value": "Close it."}]));
@@ -953,4 +956,72 @@ fn the_strictest_rule_is_told_once_and_only_when_it_matters() {
     events.retain(|event| event["id"] != "risk");
     assert_eq!(strict(&events), 1);
     assert_eq!(strict(&base()), 0);
+}
+
+#[test]
+fn an_escalation_does_not_launder_an_altered_text() {
+    let altered = "Your benefit is stopped for fraud.";
+    let record = |status: &str| {
+        patched(json!([
+            {"op": "remove", "path": "/action"},
+            {"op": "remove", "path": "/approval"},
+            {"op": "replace", "path": "/output/data/text", "value": altered},
+            {"op": "replace", "path": "/output/data/digest", "value": crate::judge::view::digest_of(altered)},
+            {"op": "replace", "path": "/concluded/data/status", "value": status}
+        ]))
+    };
+    assert_eq!(judge_events(&record("success")).controls, Judged::Bad);
+    assert_eq!(
+        judge_events(&record("escalated")).controls,
+        Judged::Undetermined
+    );
+}
+
+#[test]
+fn a_program_that_lowers_the_risk_before_it_acts_switches_nothing_off() {
+    let mut events = base();
+    events.retain(|e| e["id"] != "approval" && e["id"] != "required");
+    for event in &mut events {
+        if let Some(members) = event.as_object_mut() {
+            members.remove("approval_id");
+        }
+    }
+    let at = |id: &str, events: &[Value]| events.iter().position(|e| e["id"] == id).unwrap();
+    let mut low = events[at("risk", &events)].clone();
+    low["id"] = json!("risk-2");
+    low["data"]["level"] = json!("low");
+    let place = at("output", &events);
+    events.insert(place, low);
+    let judged = judge_events(&events);
+    assert!(
+        codes(&judged).contains(&"approval.absent"),
+        "{:?}",
+        codes(&judged)
+    );
+    events[place]["actor"] = json!({"id": "u-31", "kind": "human", "role": "team lead"});
+    let judged = judge_events(&events);
+    assert!(
+        !codes(&judged).contains(&"approval.absent"),
+        "{:?}",
+        codes(&judged)
+    );
+}
+
+#[test]
+fn a_requirement_is_not_loosened_once_somebody_has_decided() {
+    let mut events = base();
+    let at = |id: &str, events: &[Value]| events.iter().position(|e| e["id"] == id).unwrap();
+    let required = at("required", &events);
+    events[required]["data"]["quorum"] = json!(2);
+    let mut loose = events[required].clone();
+    loose["id"] = json!("required-2");
+    loose["data"]["quorum"] = json!(1);
+    let place = at("approval", &events) + 1;
+    events.insert(place, loose);
+    let judged = judge_events(&events);
+    assert!(
+        codes(&judged).contains(&"approval.quorum"),
+        "{:?}",
+        codes(&judged)
+    );
 }

@@ -251,7 +251,10 @@ impl Transaction for SqliteTransaction<'_> {
         for text in &new.catalogues {
             let digest = crate::ledger::sha256(&[text.as_bytes()]);
             diesel::insert_into(catalogue::table)
-                .values((catalogue::digest.eq(&digest.0[..]), catalogue::text.eq(text)))
+                .values((
+                    catalogue::digest.eq(&digest.0[..]),
+                    catalogue::text.eq(text),
+                ))
                 .on_conflict_do_nothing()
                 .execute(self.connection())
                 .map_err(backend)?;

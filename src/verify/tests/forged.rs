@@ -575,10 +575,19 @@ fn content_that_no_sound_ledger_writes() {
         Code::DisclosurePointer,
     );
     // Whole objects are disclosed only when there is nothing in them, and then nothing else of them.
-    for whole in [json!({"draft": "x"}), json!("x"), json!([]), json!({}), Value::Null] {
+    for whole in [
+        json!({"draft": "x"}),
+        json!("x"),
+        json!([]),
+        json!({}),
+        Value::Null,
+    ] {
         refused(member("/data", whole), Code::DisclosurePointer);
     }
-    refused(member("/subject", json!({"id": "p"})), Code::DisclosurePointer);
+    refused(
+        member("/subject", json!({"id": "p"})),
+        Code::DisclosurePointer,
+    );
     refused(member("/ext", json!({})), Code::DisclosurePointer);
     refused(
         member("/data/draft/deep", json!("x")),
