@@ -67,7 +67,7 @@ enum LedgerCommand {
 
 #[derive(Debug, Args)]
 struct CreateArgs {
-    /// Name of the ledger: stands in addresses and in its origin, <server name>/<name>
+    /// Name of the ledger: stands in addresses and in its origin, `<server name>/<name>`
     name: String,
     /// Use this Ed25519 key (PKCS#8 PEM) for checkpoints instead of a new one
     #[arg(long, value_name = "PEM")]

@@ -420,7 +420,10 @@ async fn a_ledger_that_is_not_what_it_was_does_not_start() -> Outcome {
             "{harm}: {got:?}"
         );
     }
-    let got = after(|p| Ok(sql(p, "UPDATE entry SET leaf = CAST(replace(CAST(leaf AS TEXT), 'acme', 'evil') AS BLOB) WHERE seq = 0")?)).await?;
+    let got = after(|p| {
+        sql(p, "UPDATE entry SET leaf = CAST(replace(CAST(leaf AS TEXT), 'acme', 'evil') AS BLOB) WHERE seq = 0")
+    })
+    .await?;
     assert!(matches!(got, Some(OpenError::Origin { .. })), "{got:?}");
     Ok(())
 }

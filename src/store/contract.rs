@@ -26,8 +26,10 @@ fn row(seq: u64, kind: &str, case: Option<(u8, u64)>) -> EntryRow {
         kind: kind.into(),
         eid: Hash::leaf(&seq.to_be_bytes()),
         case: case.map(|(id, at)| (Id16([id; 16]), at)),
-        trace: (seq % 2 == 0).then_some(Id16([9; 16])),
-        sealed: (seq % 3 == 0).then(|| (Slot([u8::try_from(seq).unwrap_or(0); 12]), vec![1, 2, 3])),
+        trace: seq.is_multiple_of(2).then_some(Id16([9; 16])),
+        sealed: seq
+            .is_multiple_of(3)
+            .then(|| (Slot([u8::try_from(seq).unwrap_or(0); 12]), vec![1, 2, 3])),
         lookups: vec![Id16([u8::try_from(seq % 4).unwrap_or(0); 16])],
     }
 }
