@@ -1008,3 +1008,41 @@ async fn a_commit_of_unknown_fate_that_stands_gets_its_receipts_from_a_retry() -
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once_and_loses_nothing() -> Outcome {
+    use diesel::connection::SimpleConnection;
+    use diesel::{Connection, SqliteConnection};
+    let place = Place::new()?;
+    let limits = Limits { queue: 1 };
+    let ledger = Ledger::open(&place.paths(), "acme", ORIGIN, place.clock.clone(), limits)?;
+    // Somebody else holds the database, so the writer waits and the queue fills.
+    let database = place.paths().database();
+    let mut holder = SqliteConnection::establish(database.to_str().ok_or("path")?)?;
+    holder.batch_execute("BEGIN IMMEDIATE")?;
+    let mut waiting = Vec::new();
+    let refused = loop {
+        let (ledger, id) = (Arc::clone(&ledger), waiting.len().to_string());
+        let mut task = tokio::spawn(async move {
+            ledger
+                .append(&[event(&id, None, "a")], PRODUCER)
+                .await
+                .map(|p| p[0].seq)
+        });
+        tokio::task::yield_now().await;
+        if task.is_finished() {
+            break (&mut task).await?;
+        }
+        waiting.push(task);
+        assert!(waiting.len() < 50, "a queue of one takes no fifty");
+    };
+    assert!(matches!(refused, Err(AppendError::Busy)), "{refused:?}");
+    holder.batch_execute("ROLLBACK")?;
+    drop(holder);
+    for task in waiting {
+        task.await??;
+    }
+    check_all(&ledger)?;
+    ledger.close().await;
+    Ok(())
+}
