@@ -279,9 +279,7 @@ impl<R: Resolve> Renderer<'_, R> {
                 Resolved::NotRecorded => self.catalogue.state("not_recorded"),
             },
             Arg::Member { seq, member } => match self.resolve.member(*seq, member) {
-                // When the ledger took an entry is told to the second; the order is told by position.
-                Some(text) if member == "recorded" => plain_time(text.get(..19).unwrap_or(&text)),
-                Some(text) if member == "occurred" => plain_time(&text),
+                Some(text) if member == "recorded" || member == "occurred" => plain_time(&text),
                 Some(text) if member == "seq" => text,
                 Some(text) => self.quoted(&text),
                 None => self.catalogue.state("missing"),

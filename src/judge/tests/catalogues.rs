@@ -509,7 +509,7 @@ fn words_states_times_and_optional_parts() {
         )
     };
     assert_eq!(time("occurred"), "2026-11-22 10:15:30 UTC");
-    assert_eq!(time("recorded"), "2026-11-22 10:15:30 UTC");
+    assert_eq!(time("recorded"), "2026-11-22 10:15:30.250000 UTC");
 }
 
 #[test]
