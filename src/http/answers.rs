@@ -278,6 +278,21 @@ fn named_once(query: &AnswerQuery, question: &Question) -> Result<(), Problem> {
     }
 }
 
+/// Collects and judges, away from the threads that serve requests.
+async fn judged(
+    at: InLedger<Why>,
+    server: web::Data<Server>,
+    question: Question,
+) -> Result<(Collected, bool, Judgement), Problem> {
+    web::block(move || {
+        let (collected, content) = gather(&at, &question)?;
+        let judgement = report::judge(&collected, &server.profile);
+        Ok((collected, content, judgement))
+    })
+    .await
+    .map_err(Problem::internal)?
+}
+
 async fn why(
     at: InLedger<Why>,
     server: web::Data<Server>,
@@ -288,14 +303,7 @@ async fn why(
     named_once(&query, &question)?;
     let (lang, catalogue) = catalogue(&server, &request, &query)?;
     let as_of = at.ledger.size();
-    let state = server.clone();
-    let (collected, content, judgement) = web::block(move || -> Result<_, Problem> {
-        let (collected, content) = gather(&at, &question)?;
-        let judgement = report::judge(&collected, &state.profile);
-        Ok((collected, content, judgement))
-    })
-    .await
-    .map_err(Problem::internal)??;
+    let (collected, content, judgement) = judged(at, server.clone(), question).await?;
     let teller = Teller {
         catalogue,
         entries: judge::Entries::new(&collected.entries),
@@ -378,14 +386,7 @@ async fn timeline(
     named_once(&query, &question)?;
     let (lang, catalogue) = catalogue(&server, &request, &query)?;
     let as_of = at.ledger.size();
-    let state = server.clone();
-    let (collected, content, judgement) = web::block(move || -> Result<_, Problem> {
-        let (collected, content) = gather(&at, &question)?;
-        let judgement = report::judge(&collected, &state.profile);
-        Ok((collected, content, judgement))
-    })
-    .await
-    .map_err(Problem::internal)??;
+    let (collected, content, judgement) = judged(at, server.clone(), question).await?;
     let teller = Teller {
         catalogue,
         entries: judge::Entries::new(&collected.entries),
