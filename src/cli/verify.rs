@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use super::untold::untold;
 use super::{Failure, Outcome, fail, read, read_text, say};
-use crate::event::COMMON_MEMBERS;
+use crate::event::{COMMON_MEMBERS, Context, Event};
+use crate::json;
 use crate::judge::{self, Catalogue, Judgement, Profile};
 use crate::ledger::note::Vkey;
-use crate::ledger::{Hash, sha256};
+use crate::ledger::{Hash, disclosure, sha256};
 use crate::verify::receipt::EventCheck;
 use crate::verify::{self, words};
 
@@ -129,6 +130,8 @@ fn receipt(args: &ReceiptArgs) -> Outcome {
         );
     }
     let event = args.event.as_deref().map(read).transpose()?;
+    let event =
+        event.map(|e| native_form(e, disclosures.as_deref().unwrap_or_default(), args.item));
     let check = match (&event, &disclosures) {
         (Some(event), Some(disclosures)) => Some(EventCheck {
             event,
@@ -153,6 +156,38 @@ fn receipt(args: &ReceiptArgs) -> Outcome {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// The native form of an event as it was posted: one of a batch is picked, and a flat audit event turned as the service
+/// turns it. What is neither, or cannot be read, stays as it is and is refused with its reason.
+fn native_form(posted: Vec<u8>, disclosures: &[String], item: usize) -> Vec<u8> {
+    let Ok(value) = json::parse(&posted, json::Limits::default()) else {
+        return posted;
+    };
+    let value = match value {
+        Value::Array(mut batch) if item < batch.len() => batch.swap_remove(item),
+        one => one,
+    };
+    if value.get("audit_event_id").is_none() || value.get("type").is_some() {
+        return json::canonical(&value).into_bytes();
+    }
+    let tenant = value.get("tenant_id").and_then(Value::as_str);
+    let tenant = tenant.unwrap_or_default().to_owned();
+    // A flat event need not name its source; the token's own was taken then.
+    let source = disclosures
+        .iter()
+        .filter_map(|d| disclosure::decode(d).ok())
+        .find(|d| d.pointer.as_deref() == Some("/source"))
+        .and_then(|d| d.value.as_str().map(str::to_owned));
+    let context = Context {
+        ledger: &tenant,
+        origin: &tenant,
+        only_source: source.as_deref(),
+    };
+    match Event::read(value, &context) {
+        Ok(event) => event.canonical().into_bytes(),
+        Err(_) => posted,
+    }
 }
 
 fn from_answer(text: &str, item: usize) -> Result<(String, Option<Vec<String>>), Failure> {
@@ -394,5 +429,24 @@ fn places(entries: &[u64]) -> String {
         String::new()
     } else {
         format!(" [{}]", shown.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_flat_event_and_one_of_a_batch_are_compared_in_native_form() {
+        let source = disclosure::encode(r#"["AAAAAAAAAAAAAAAAAAAAAQ","/source","wf"]"#);
+        let flat = json!({"audit_event_id": "a1", "timestamp": "2026-01-01T00:00:00Z", "tenant_id": "t", "user_id": "u", "action": "x"});
+        let native = json!({"id": "a1", "type": "ai.audit", "source": "wf", "time": "2026-01-01T00:00:00Z", "actor": {"id": "u"}, "data": {"tenant_id": "t", "action": "x"}});
+        let batch = json!([native, flat]).to_string().into_bytes();
+        for item in [0, 1] {
+            let got = native_form(batch.clone(), std::slice::from_ref(&source), item);
+            assert_eq!(String::from_utf8_lossy(&got), json::canonical(&native));
+        }
+        assert_eq!(native_form(b"not json".to_vec(), &[], 0), b"not json");
     }
 }

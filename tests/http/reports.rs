@@ -266,7 +266,9 @@ fn a_report_on_a_moving_case_is_whole_or_not_made() {
         let (producer, case) = (p.producer.clone(), p.case.clone());
         let posting = scope.spawn(move || {
             let mut number = 0;
-            while finished.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            // Bounded, so that the record stays short enough for a report however slow the reports are.
+            while number < 1_000 && finished.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty)
+            {
                 let event = simple(&format!("m-{number}"), &case);
                 producer.post(&at("/events"), &event).json(201);
                 number += 1;
