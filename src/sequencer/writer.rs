@@ -231,7 +231,7 @@ impl Writer {
         });
         match stored {
             Ok(()) => self.unstored.forget(&notes),
-            // They can be signed again at any time, and the next transaction tries again.
+            // Readers find them in memory meanwhile, and the next transaction takes them along.
             Err(e) => {
                 tracing::warn!(component = "sequencer", error = %e, retryable = true, "storing checkpoints failed")
             }
