@@ -13,6 +13,7 @@ mod leaf;
 pub mod note;
 pub mod proof;
 pub mod receipt;
+pub mod tile;
 mod time;
 pub mod tree;
 

@@ -227,6 +227,19 @@ impl Ledger {
         }))
     }
 
+    /// Whether a ledger that nobody serves would open: the same checks, then it is let go.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn inspect(paths: &LedgerPaths, origin: &str) -> Result<(), OpenError> {
+        let _lock = lock(&paths.ledger)?;
+        let store = SqliteStore::open(&paths.database(), false)?;
+        let keyring = Keyring::open(&paths.keyring, origin)?;
+        let (mut guard, guarded) = Guard::open(&paths.guard)?;
+        recover::check(&store, &keyring, origin, &mut guard, guarded.as_deref())?;
+        Ok(())
+    }
+
     /// Name within the server.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -6,6 +6,7 @@ use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::receipt::Receipt;
 use crate::ledger::tree::NodeId;
 use crate::ledger::{Hash, disclosure, tree};
+use crate::store::archive::ArchiveReader;
 use crate::store::{Commitment, EntryQuery, LedgerReader, StoreError, StoredEntry};
 
 impl Ledger {
@@ -131,6 +132,43 @@ impl Ledger {
         };
         let note = self.note(commit)?;
         Ok((checkpoint, note))
+    }
+
+    /// The signed checkpoints of the commits of sizes from `from` to `to`, both included, in order.
+    ///
+    /// # Errors
+    /// When storage fails or lacks one.
+    pub fn checkpoints(&self, from: u64, to: u64) -> Result<Vec<(u64, String)>, StoreError> {
+        let mut found = Vec::new();
+        let mut next = from;
+        while next <= to {
+            let page = self.store.commitments(next, 1_000)?;
+            let Some(last) = page.last() else { break };
+            next = last.size + 1;
+            for commit in page.into_iter().filter(|c| c.size <= to) {
+                found.push((commit.size, self.note(commit)?));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a query finds an entry below a position.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn has_entry(&self, query: &EntryQuery, below: u64) -> Result<bool, StoreError> {
+        let query = EntryQuery {
+            below,
+            limit: 1,
+            ..query.clone()
+        };
+        Ok(!self.store.entries(&query)?.is_empty())
+    }
+
+    /// Reading what a copy of the ledger needs beside its entries.
+    #[must_use]
+    pub fn archive(&self) -> &dyn ArchiveReader {
+        &*self.store
     }
 
     /// The signed checkpoint of a commit: as the writer signed it. Nothing is signed here.

@@ -3,6 +3,7 @@
 //! The traits state their consistency contract in prose; contract suites check each backend against it.
 
 pub mod access;
+pub mod archive;
 pub mod ledger;
 pub mod sqlite;
 pub mod sqlite_server;

@@ -1,5 +1,6 @@
 //! One ledger in one SQLite file: WAL, `synchronous=FULL`, one writer.
 
+mod archive;
 mod read;
 mod schema;
 mod write;

@@ -35,7 +35,7 @@ pub(super) fn hash(what: &str, b: &[u8]) -> Result<Hash, StoreError> {
     bytes(what, b).map(Hash)
 }
 
-fn id16(what: &str, b: &[u8]) -> Result<Id16, StoreError> {
+pub(super) fn id16(what: &str, b: &[u8]) -> Result<Id16, StoreError> {
     bytes(what, b).map(Id16)
 }
 
@@ -108,15 +108,18 @@ pub(super) fn case_tail(
         .transpose()
 }
 
-fn case_row(row: Option<(Vec<u8>, Vec<u8>, Vec<u8>)>) -> Result<Option<CaseFile>, StoreError> {
-    row.map(|(blind, pseudonym, slot)| {
-        Ok(CaseFile {
-            blind: id16("a blind image", &blind)?,
-            pseudonym: id16("a pseudonym", &pseudonym)?,
-            slot: Slot(bytes("a slot", &slot)?),
-        })
+pub(super) fn slot(bytes_of: &[u8]) -> Result<Slot, StoreError> {
+    bytes("a slot", bytes_of).map(Slot)
+}
+
+pub(super) fn case_row(
+    (blind, pseudonym, slot): (Vec<u8>, Vec<u8>, Vec<u8>),
+) -> Result<CaseFile, StoreError> {
+    Ok(CaseFile {
+        blind: id16("a blind image", &blind)?,
+        pseudonym: id16("a pseudonym", &pseudonym)?,
+        slot: Slot(bytes("a slot", &slot)?),
     })
-    .transpose()
 }
 
 pub(super) fn case_by_blind(
@@ -127,7 +130,7 @@ pub(super) fn case_by_blind(
         .find(&blind.0[..])
         .select((case_file::blind, case_file::pseudonym, case_file::slot))
         .get_result(c);
-    case_row(row.optional().map_err(backend)?)
+    row.optional().map_err(backend)?.map(case_row).transpose()
 }
 
 pub(super) fn read_trace_slot(
@@ -143,9 +146,11 @@ pub(super) fn read_trace_slot(
     row.map(|slot| bytes("a slot", &slot).map(Slot)).transpose()
 }
 
-type CommitmentTuple = (i64, Vec<u8>, Vec<u8>, Option<String>);
+pub(super) type CommitmentTuple = (i64, Vec<u8>, Vec<u8>, Option<String>);
 
-fn commitment_row((size, root, key_id, note): CommitmentTuple) -> Result<Commitment, StoreError> {
+pub(super) fn commitment_row(
+    (size, root, key_id, note): CommitmentTuple,
+) -> Result<Commitment, StoreError> {
     Ok(Commitment {
         size: unsigned(size)?,
         root: hash("a root", &root)?,
@@ -283,7 +288,7 @@ impl LedgerReader for SqliteStore {
                 .filter(case_file::pseudonym.eq(&pseudonym.0[..]))
                 .select((case_file::blind, case_file::pseudonym, case_file::slot))
                 .get_result(c);
-            case_row(row.optional().map_err(backend)?)
+            row.optional().map_err(backend)?.map(case_row).transpose()
         })
     }
 
@@ -344,25 +349,29 @@ impl LedgerReader for SqliteStore {
     }
 
     fn report(&self, id: &Id16) -> Result<Option<ReportRow>, StoreError> {
-        type Row = (Vec<u8>, i64, Option<Vec<u8>>, Vec<u8>, String);
-        let row: Option<Row> = self.with(|c| {
+        let row: Option<ReportTuple> = self.with(|c| {
             report::table
                 .find(&id.0[..])
                 .get_result(c)
                 .optional()
                 .map_err(backend)
         })?;
-        row.map(|(id, seq, pseudonym, requester, envelope)| {
-            Ok(ReportRow {
-                id: id16("a report id", &id)?,
-                seq: unsigned(seq)?,
-                pseudonym: pseudonym.map(|p| id16("a pseudonym", &p)).transpose()?,
-                requester: id16("a principal", &requester)?,
-                envelope,
-            })
-        })
-        .transpose()
+        row.map(report_row).transpose()
     }
+}
+
+pub(super) type ReportTuple = (Vec<u8>, i64, Option<Vec<u8>>, Vec<u8>, String);
+
+pub(super) fn report_row(
+    (id, seq, pseudonym, requester, envelope): ReportTuple,
+) -> Result<ReportRow, StoreError> {
+    Ok(ReportRow {
+        id: id16("a report id", &id)?,
+        seq: unsigned(seq)?,
+        pseudonym: pseudonym.map(|p| id16("a pseudonym", &p)).transpose()?,
+        requester: id16("a principal", &requester)?,
+        envelope,
+    })
 }
 
 /// All type names with their ids.

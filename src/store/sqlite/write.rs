@@ -8,11 +8,12 @@ use diesel::prelude::*;
 use super::backend;
 use super::read::{self, identity_key, signed};
 use super::schema::{
-    case_entry, case_file, catalogue, commitment, entry, head, identity, lookup, node, report,
-    trace_entry, trace_slot, type_entry, type_name,
+    case_entry, case_file, commitment, entry, head, identity, lookup, node, report, trace_entry,
+    trace_slot, type_entry, type_name,
 };
 use crate::ledger::tree::{NodeId, stored_index};
 use crate::ledger::{Hash, Id16};
+use crate::store::archive::ArchiveTransaction;
 use crate::store::{
     CaseFile, Commitment, EntryRow, Head, LedgerWriter, NewReport, Slot, StoreError, Transaction,
 };
@@ -39,8 +40,18 @@ impl SqliteWriter {
     }
 }
 
-impl LedgerWriter for SqliteWriter {
-    fn begin(&mut self) -> Result<Box<dyn Transaction + '_>, StoreError> {
+impl SqliteWriter {
+    /// Starts a transaction that restores a copy.
+    ///
+    /// # Errors
+    /// When storage fails or is locked.
+    pub fn begin_archive(
+        &mut self,
+    ) -> Result<Box<dyn crate::store::archive::ArchiveTransaction + '_>, StoreError> {
+        Ok(Box::new(self.start()?))
+    }
+
+    fn start(&mut self) -> Result<SqliteTransaction<'_>, StoreError> {
         self.connection
             .batch_execute("BEGIN IMMEDIATE")
             .map_err(backend)?;
@@ -53,11 +64,17 @@ impl LedgerWriter for SqliteWriter {
             open: true,
         };
         transaction.head = read::read_head(transaction.connection())?;
-        Ok(Box::new(transaction))
+        Ok(transaction)
     }
 }
 
-struct SqliteTransaction<'a> {
+impl LedgerWriter for SqliteWriter {
+    fn begin(&mut self) -> Result<Box<dyn Transaction + '_>, StoreError> {
+        Ok(Box::new(self.start()?))
+    }
+}
+
+pub(super) struct SqliteTransaction<'a> {
     writer: &'a mut SqliteWriter,
     head: Head,
     open: bool,
@@ -76,7 +93,7 @@ impl Drop for SqliteTransaction<'_> {
 }
 
 impl SqliteTransaction<'_> {
-    fn connection(&mut self) -> &mut SqliteConnection {
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.writer.connection
     }
 
@@ -249,15 +266,7 @@ impl Transaction for SqliteTransaction<'_> {
             report::envelope.eq(&new.envelope),
         );
         for text in &new.catalogues {
-            let digest = crate::ledger::sha256(&[text.as_bytes()]);
-            diesel::insert_into(catalogue::table)
-                .values((
-                    catalogue::digest.eq(&digest.0[..]),
-                    catalogue::text.eq(text),
-                ))
-                .on_conflict_do_nothing()
-                .execute(self.connection())
-                .map_err(backend)?;
+            self.put_catalogue(text)?;
         }
         diesel::insert_into(report::table)
             .values(row)
@@ -277,17 +286,8 @@ impl Transaction for SqliteTransaction<'_> {
     fn commit(mut self: Box<Self>, next: Option<&Commitment>) -> Result<(), StoreError> {
         if let Some(next) = next {
             let held = self.head;
+            self.put_commitments(std::slice::from_ref(next))?;
             let c = self.connection();
-            let row = (
-                commitment::size.eq(signed(next.size)),
-                commitment::root.eq(&next.root.0[..]),
-                commitment::key_id.eq(&next.key_id[..]),
-                commitment::note.eq(&next.note),
-            );
-            diesel::insert_into(commitment::table)
-                .values(row)
-                .execute(c)
-                .map_err(backend)?;
             let moved = if held.size == 0 {
                 diesel::insert_into(head::table)
                     .values((

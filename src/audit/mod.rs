@@ -1,0 +1,3 @@
+//! Whole ledgers: taking them along, checking them, restoring them.
+
+pub mod archive;
