@@ -169,6 +169,25 @@ impl Config {
         Ok(names)
     }
 
+    /// The ledger that is meant: the one named, or the only one.
+    ///
+    /// # Errors
+    /// When none is named and there is none, or more than one.
+    pub fn one_ledger(&self, named: Option<&str>) -> Result<String, Failure> {
+        if let Some(name) = named {
+            return Ok(name.to_owned());
+        }
+        let mut known = self.ledgers()?;
+        match (known.pop(), known.is_empty()) {
+            (Some(only), true) => Ok(only),
+            (Some(last), false) => fail(format!(
+                "say which ledger with --ledger: {}, {last}",
+                known.join(", ")
+            )),
+            (None, _) => fail(format!("there is no ledger in {}", self.data_dir.display())),
+        }
+    }
+
     /// The origin that a ledger was created with.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 mod access;
 mod config;
 mod demo;
+mod export;
 mod keys;
 mod serve;
 mod untold;
@@ -40,6 +41,10 @@ enum Command {
     /// Verify receipts and reports, offline
     #[command(subcommand)]
     Verify(verify::VerifyCommand),
+    /// Take an export: a file that verifies by itself, of a whole ledger or a part of it
+    Export(export::ExportArgs),
+    /// Restore a ledger from a sealed export
+    Import(export::ImportArgs),
     /// Show a ledger's public keys
     Keys(keys::KeysArgs),
     /// Create, list and revoke principals
@@ -136,6 +141,8 @@ fn command(cli: Cli) -> Outcome {
         Command::Serve(args) => serve::run(&Config::load(&cli.config)?, &args),
         Command::Ledger(LedgerCommand::Create(args)) => create(&Config::load(&cli.config)?, &args),
         Command::Ledger(LedgerCommand::List) => list(&Config::load(&cli.config)?),
+        Command::Export(args) => export::export(&Config::load(&cli.config)?, &args),
+        Command::Import(args) => export::import(&Config::load(&cli.config)?, &args),
         Command::Keys(args) => keys::run(&Config::load(&cli.config)?, &args),
         Command::Principal(args) => access::principal(&Config::load(&cli.config)?, args),
         Command::Token(args) => access::token(&Config::load(&cli.config)?, args),

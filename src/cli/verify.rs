@@ -92,7 +92,7 @@ pub(super) fn run(command: &VerifyCommand) -> Outcome {
 }
 
 /// Keys given as text, or as files with one a line.
-fn keys(given: &[String]) -> Result<Vec<Vkey>, Failure> {
+pub(super) fn keys(given: &[String]) -> Result<Vec<Vkey>, Failure> {
     let mut keys = Vec::new();
     for text in given {
         let lines = if text.contains('+') {

@@ -45,6 +45,8 @@ needs! {
     Entries: ReadContent | ReadProofs;
     /// To ask why: with content, or for codes and verdicts.
     Why: ReadContent | ReadVerdicts;
+    /// To export: leaves, content, or all as it is stored.
+    Exporting: ReadProofs | ReadContent | Operate;
     /// To issue a report.
     Issuing: IssueReports;
     /// To read a report.

@@ -5,6 +5,7 @@ mod auth;
 mod body;
 mod entries;
 mod events;
+mod exports;
 mod ledgers;
 mod log;
 mod principals;
@@ -275,6 +276,7 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(ledgers::read_ledger)
         .service(ledgers::read_keys)
         .service(ledgers::read_checkpoint)
+        .service(exports::export)
         .service(ledgers::confirm_clock)
         .service(principals::me)
         .service(principals::list_principals)

@@ -50,6 +50,7 @@ const TABLE: &[Row] = &[
     ("GET",    "/v1/ledgers/{ledger}",                          [401, 401, 200, 200, 200, 200, 200, 200, 200], Gets("administrator", 404)),
     ("GET",    "/v1/ledgers/{ledger}/keys",                     [401, 401, 200, 200, 200, 200, 200, 200, 200], Gets("auditor", 404)),
     ("GET",    "/v1/ledgers/{ledger}/checkpoint",               [401, 401, 200, 200, 200, 200, 200, 200, 200], Gets("auditor", 404)),
+    ("GET",    "/v1/ledgers/{ledger}/export",                   [401, 401, 403, 403, 200, 200, 403, 200, 200], Gets("auditor", 404)),
     ("POST",   "/v1/ledgers/{ledger}/clock/confirm",            [401, 401, 403, 403, 403, 403, 403, 403, 200], Gets("administrator", 404)),
     ("POST",   "/v1/ledgers/{ledger}/events",                   [401, 401, 201, 403, 403, 403, 403, 403, 403], Gets("producer", 404)),
     ("GET",    "/v1/ledgers/{ledger}/receipts",                 [401, 401, 200, 403, 403, 403, 403, 403, 403], Gets("producer", 404)),

@@ -14,6 +14,7 @@ mod harness;
 mod authorization;
 mod commands;
 mod corpus;
+mod exports;
 mod input;
 mod logs;
 mod reading;
