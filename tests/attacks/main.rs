@@ -5,8 +5,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod dice;
 mod forger;
 mod ground;
+mod mutation;
 
 use forger::{Forger, Outcome, Power};
 

@@ -1,0 +1,182 @@
+//! The second verifier (`verifier/`, Python, written from `docs/formats.md` alone) and this program agree on every file:
+//! good ones, and thousands that somebody changed, with and without the keys to sign the change.
+//!
+//! `WHEREAS_SEED` repeats a run, `WHEREAS_VARIANTS` makes it longer.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../attacks/dice.rs"]
+mod dice;
+#[path = "../attacks/forger.rs"]
+mod forger;
+#[path = "../attacks/ground.rs"]
+mod ground;
+mod variants;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use whereas::ledger::note::Vkey;
+use whereas::verify;
+
+use dice::Dice;
+use forger::{Forger, Outcome};
+use ground::Ground;
+
+/// A file to be checked by both.
+pub struct Job {
+    /// What was changed, for messages.
+    pub what: String,
+    pub kind: &'static str,
+    pub bytes: Vec<u8>,
+    pub checkpoints: Vec<String>,
+}
+
+/// What a verifier says of a file, as far as any verifier can establish it.
+#[derive(Debug, PartialEq)]
+struct Said {
+    accepted: bool,
+    /// The code of the first problem.
+    code: Option<String>,
+    verdicts: Vec<(String, String)>,
+}
+
+fn said(accepted: bool, problems: &Value, verdicts: &[(&str, &Value)]) -> Said {
+    let word = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    let verdicts = verdicts
+        .iter()
+        .map(|(name, v)| ((*name).to_owned(), word(v)));
+    Said {
+        accepted,
+        code: problems[0]["code"].as_str().map(str::to_owned),
+        verdicts: verdicts.collect(),
+    }
+}
+
+const REPORT: [&str; 3] = ["integrity", "sequence", "freshness"];
+const RECEIPT: [&str; 2] = ["integrity", "freshness"];
+
+fn first(job: &Job, keys: &[Vkey]) -> Said {
+    let text = String::from_utf8_lossy(&job.bytes);
+    if job.kind == "report" {
+        let check = verify::report::verify(&job.bytes, keys, &job.checkpoints, None);
+        let json = serde_json::to_value(&check).unwrap();
+        let verdicts = REPORT.map(|n| (n, &json["verdicts"][n]["verdict"]));
+        said(!check.refused(), &json["problems"], &verdicts)
+    } else {
+        let check = verify::receipt::verify(&text, keys, None);
+        let json = serde_json::to_value(&check).unwrap();
+        let verdicts = RECEIPT.map(|n| (n, &json[n]["verdict"]));
+        said(!check.refused(), &json["problems"], &verdicts)
+    }
+}
+
+/// Runs the Python verifier over all files at once.
+fn second(jobs: &[Job], keys: &[Vkey], dir: &Path) -> Vec<Said> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("verifier/whereas_verify.py");
+    let keys: Vec<String> = keys.iter().map(Vkey::to_string).collect();
+    let file = |name: String, bytes: &[u8]| -> PathBuf {
+        let path = dir.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let mut child = Command::new("python3")
+        .arg(script)
+        .arg("batch")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 runs");
+    let mut lines = Vec::new();
+    for (i, job) in jobs.iter().enumerate() {
+        let outside: Vec<PathBuf> = (0..)
+            .zip(&job.checkpoints)
+            .map(|(k, c): (u32, &String)| file(format!("{i}-{k}.checkpoint"), c.as_bytes()))
+            .collect();
+        let path = file(format!("{i}.{}", job.kind), &job.bytes);
+        let line = json!({"kind": job.kind, "file": path, "keys": keys, "checkpoints": outside});
+        lines.extend(format!("{line}\n").into_bytes());
+    }
+    let mut input = child.stdin.take().unwrap();
+    let writing = std::thread::spawn(move || input.write_all(&lines));
+    let output = child.wait_with_output().unwrap();
+    writing.join().unwrap().unwrap();
+    assert!(output.status.success(), "the second verifier failed");
+    let answers: Vec<Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(answers.len(), jobs.len(), "one answer a file");
+    let each = jobs.iter().zip(&answers).map(|(job, answer)| {
+        let names: &[&str] = if job.kind == "report" {
+            &REPORT
+        } else {
+            &RECEIPT
+        };
+        let verdicts: Vec<(&str, &Value)> =
+            names.iter().map(|n| (*n, &answer["verdicts"][n])).collect();
+        let accepted = answer["accepted"].as_bool().unwrap();
+        said(accepted, &answer["problems"], &verdicts)
+    });
+    each.collect()
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |v| v.parse().expect("a number"))
+}
+
+/// Both verifiers on all jobs; the good ones are accepted, and nobody disagrees.
+fn agree(ground: &Ground, jobs: &[Job]) -> Outcome {
+    let keys = [ground.key.clone()];
+    let dir = tempfile::tempdir()?;
+    let theirs = second(jobs, &keys, dir.path());
+    let mut disagreements = Vec::new();
+    let (mut accepted, mut codes) = (0, std::collections::BTreeMap::new());
+    for (job, theirs) in jobs.iter().zip(&theirs) {
+        let ours = first(job, &keys);
+        accepted += u64::from(ours.accepted);
+        *codes
+            .entry(ours.code.clone().unwrap_or_default())
+            .or_insert(0) += 1;
+        if job.what == "good" {
+            assert!(ours.accepted, "{ours:?}");
+        }
+        if ours != *theirs {
+            disagreements.push(format!(
+                "{}, {}:\n  {ours:?}\n  {theirs:?}",
+                job.kind, job.what
+            ));
+        }
+    }
+    eprintln!(
+        "{} files, {accepted} accepted; first problems: {codes:?}",
+        jobs.len()
+    );
+    assert!(
+        disagreements.is_empty(),
+        "{} disagreements:\n{}",
+        disagreements.len(),
+        disagreements[..disagreements.len().min(20)].join("\n")
+    );
+    Ok(())
+}
+
+#[test]
+fn both_verifiers_say_the_same_of_receipts_and_reports() -> Outcome {
+    let seed = number("WHEREAS_SEED", 1);
+    let many = number("WHEREAS_VARIANTS", 400);
+    eprintln!("WHEREAS_SEED={seed} WHEREAS_VARIANTS={many}");
+    let mut dice = Dice::new(seed);
+    let ground = ground::ledger(40)?;
+    let forger = Forger::open(&ground.data(), ground::NAME, ground::ORIGIN)?;
+    let mut jobs = variants::receipts(&ground, &mut dice, many / 4);
+    jobs.extend(variants::reports(&ground, &forger, &mut dice, many));
+    jobs.extend(variants::outside(&ground, &forger));
+    agree(&ground, &jobs)
+}
