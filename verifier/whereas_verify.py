@@ -10,6 +10,7 @@ See README.md beside this file.
 
 import argparse
 import json
+import os
 import sys
 from typing import Any, List, Optional
 
@@ -25,7 +26,7 @@ VERIFIED, REFUSED, UNREADABLE = 0, 1, 2
 def main(arguments: Optional[List[str]] = None) -> int:
     options = parse_arguments(arguments)
     try:
-        pinned = [pinned_key(text) for text in options.key]
+        pinned = pinned_keys(options.key)
         if options.what == "report":
             outside = [read_file(path) for path in options.checkpoint]
             result = verify_report(read_file(options.file), pinned, outside)
@@ -64,8 +65,8 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
             "--key",
             action="append",
             required=True,
-            help="a verifier key to trust: the ledger's checkpoint key, or a witness's; "
-            "may be repeated. Get it from elsewhere than the party that is being checked",
+            help="a verifier key to trust, or a file with one a line: the ledger's checkpoint key, "
+            "or a witness's; may be repeated. Get it from elsewhere than the party that is being checked",
         )
         parser_of_kind.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
@@ -74,11 +75,21 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     return options
 
 
-def pinned_key(text: str) -> VerifierKey:
-    try:
-        return VerifierKey.parse(text)
-    except ValueError as error:
-        raise ToolError("The key `%s` cannot be used: %s." % (text, error)) from None
+def pinned_keys(given: List[str]) -> List[VerifierKey]:
+    """Each is a key, or a file with one key a line."""
+    keys: List[VerifierKey] = []
+    for text in given:
+        lines = [text]
+        if os.path.isfile(text):
+            lines = read_file(text).decode("utf-8", "replace").splitlines()
+        for line in lines:
+            try:
+                key = VerifierKey.parse(line)
+            except ValueError as error:
+                raise ToolError("The key `%s` cannot be used: %s." % (line, error)) from None
+            if key not in keys:
+                keys.append(key)
+    return keys
 
 
 def read_file(path: str) -> bytes:

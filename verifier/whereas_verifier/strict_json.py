@@ -203,10 +203,11 @@ def decimal_value(literal: str) -> Optional[Tuple[bool, str, int]]:
     if not digits:
         return (False, "", 0)
     exponent = exponent or "0"
-    if len(exponent.lstrip("+-").lstrip("0")) > 18:
+    magnitude = exponent.lstrip("+-").lstrip("0") or "0"
+    if len(magnitude) > 18:
         return None
-    power = int(exponent) - len(fraction)
-    power += len(digits) - len(digits.rstrip("0"))
+    power = -int(magnitude) if exponent.startswith("-") else int(magnitude)
+    power += len(digits) - len(digits.rstrip("0")) - len(fraction)
     return (sign == "-", digits.rstrip("0"), power)
 
 
