@@ -40,7 +40,7 @@ class Receipt:
         if leaf is None:
             raise ValueError("the leaf is not base64")
         index = re.fullmatch("index (0|[1-9][0-9]{0,19})", lines[2])
-        if not index:
+        if not index or int(index.group(1)) >= 2**64:
             raise ValueError("its third line is not `index` with a number")
         path = [base64_bytes(line) for line in lines[3:]]
         if len(path) > 64 or any(step is None or len(step) != 32 for step in path):

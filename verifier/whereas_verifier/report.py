@@ -11,7 +11,6 @@ from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 from .basics import (
     ZEROS,
     base64_bytes,
-    base64url_bytes,
     is_count,
     is_digest,
     is_origin,
@@ -81,6 +80,8 @@ class ReportCheck:
         self.shown: Dict[str, Disclosure] = {}
         self.home: Dict[str, int] = {}  # digest that is referred to → position of its entry
         self.state: Dict[str, str] = {}  # digest that is referred to → shown, erased, …
+        self.manifest: Set[str] = set()  # the digests that the manifest names
+        self.hidden: Set[int] = set()  # positions of entries of which something is not shown
         self.anchored = False
 
     def steps(self) -> List[Any]:
@@ -553,7 +554,7 @@ class ReportCheck:
 
     def step_17_states(self) -> None:
         """[The state of each digest]"""
-        manifest: Dict[str, Dict[str, Any]] = {}
+        manifest: Dict[str, Tuple[str, Dict[str, Any]]] = {}  # by digest: place and line
         lines = [
             ("/predicate/withheld/%d" % index, line)
             for index, line in enumerate(self.predicate["withheld"])
@@ -561,7 +562,8 @@ class ReportCheck:
         for place, line in lines:
             if line["digest"] in manifest:
                 self.note("withheld.doubled", place, "The digest is named twice.")
-            manifest[line["digest"]] = line
+                continue
+            manifest[line["digest"]] = place, line
             if line["digest"] in self.shown:
                 self.note("withheld.shown", place, "What is said to be withheld is shown.")
         for digest, seq in self.home.items():
@@ -585,8 +587,8 @@ class ReportCheck:
             for digest, disclosure in self.shown.items()
             if disclosure.is_member and digest in self.home
         }
-        for place, line in lines:
-            digest, pointer = line["digest"], line.get("pointer")
+        for digest, (place, line) in manifest.items():
+            pointer = line.get("pointer")
             if pointer is None or digest not in member_digests or digest in self.shown:
                 continue
             if not is_place(pointer):
@@ -596,10 +598,12 @@ class ReportCheck:
                 self.note("withheld.pointer", place, why)
             taken.add((self.home[digest], pointer))
         if "erased" not in self.state.values():
-            for place, line in lines:
-                if line["digest"] not in self.home:
+            for digest, (place, line) in manifest.items():
+                if digest not in self.home:
                     why = "No entry refers to what is said to be withheld."
                     self.note("withheld.unreferenced", place, why)
+        self.manifest = set(manifest)
+        self.hidden = {self.home[digest] for digest, s in self.state.items() if s != "shown"}
         for erasure in self.erasures:
             if erasure.outside and not erasure.explains:
                 why = "It erased nothing of this report."
@@ -657,11 +661,9 @@ class ReportCheck:
             if not value_at(self.shown[digest].value, tokens):
                 why = "There is nothing at `%s`." % datum["at"]
                 self.note("judgement.reference", place, why)
-        elif digest not in self.home and not any(
-            digest == line["digest"] for line in self.predicate["withheld"]
-        ):
+        elif digest not in self.home and digest not in self.manifest:
             # It can only lie beneath something that is not shown.
-            if not any(self.home[d] in entries for d, s in self.state.items() if s != "shown"):
+            if not any(seq in self.hidden for seq in entries):
                 why = "The digest %s is nowhere in the report." % digest
                 self.note("judgement.reference", place, why)
 

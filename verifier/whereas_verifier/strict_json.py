@@ -189,7 +189,10 @@ class _Reader:
             raise JsonError("inexact", "%.40s is too large" % literal)
         if decimal_value(literal) != decimal_value(repr(double)):
             raise JsonError("inexact", "%.40s cannot be kept exactly" % literal)
-        if double.is_integer() and abs(double) <= MAX_SAFE:
+        if double.is_integer() and abs(double) < 1e21:
+            # Its canonical form is an integer literal, for which the bound above holds.
+            if abs(double) > MAX_SAFE:
+                raise JsonError("inexact", "%.40s is beyond 2^53-1" % literal)
             return int(double)
         return double
 
