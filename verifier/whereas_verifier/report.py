@@ -1,0 +1,804 @@
+"""Checking a report: the steps of [Checking a report], in their order.
+
+Each step is a method named after it. A problem is noted with `note`; `stop` notes one and ends
+the check; `stop_if_any` ends it where the table says that a step ends it.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+
+from .basics import (
+    ZEROS,
+    base64_bytes,
+    is_count,
+    is_digest,
+    is_origin,
+    is_text,
+    producer_time,
+    sha256,
+)
+from .disclosures import Disclosure, commitment, is_place
+from .keys import TYPE_COSIGNATURE, TYPE_ED25519, VerifierKey
+from .leaf import ERASURES, LEAF_MEMBERS, Leaf, read_leaf
+from .notes import Checkpoint, Opened, open_checkpoint
+from .problems import Problem, Refused, Result, Stop
+from .report_form import FILE, PAYLOAD, FormError, is_language, is_role
+from .strict_json import FILE_LIMITS, JsonError, canonical, pointer_tokens, read_json, value_at
+from .tree import verify_consistency, verify_inclusion
+
+MAX_FILE = 134_217_728
+MAX_CONSISTENCY = 64
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "tag:whereas,2026:report/v1"
+
+
+def verify_report(data: bytes, pinned: List[VerifierKey], outside: List[bytes] = ()) -> Result:
+    """Checks a report file. `outside`: checkpoints that came another way than with the file."""
+    check = ReportCheck(data, pinned, list(outside))
+    try:
+        for step in check.steps():
+            step()
+    except Stop:
+        pass
+    return Result(check.verdicts(), check.problems, check.remarks())
+
+
+@dataclass
+class Erasure:
+    """What an erasure says that it erased."""
+
+    seq: int
+    ranges: List[List[int]]
+    digests: Set[str]
+    outside: bool
+    explains: bool = False  # some digest that is not shown
+
+    def covers(self, digest: str, seq: int) -> bool:
+        return digest in self.digests or any(first <= seq <= last for first, last in self.ranges)
+
+
+class ReportCheck:
+    def __init__(self, data: bytes, pinned: List[VerifierKey], outside: List[bytes]):
+        self.data = data
+        self.pinned = pinned
+        self.outside_checkpoints = outside
+        self.problems: List[Problem] = []
+        # What the steps find, in the order in which they find it.
+        self.file: Dict[str, Any] = {}
+        self.payload_bytes = b""
+        self.statement: Dict[str, Any] = {}
+        self.predicate: Dict[str, Any] = {}
+        self.opened: Optional[Opened] = None
+        self.payload: Dict[int, Leaf] = {}  # payload entries by position
+        self.digests: Dict[int, List[str]] = {}  # their lists of member digests
+        self.outside: Dict[int, Leaf] = {}  # outside entries by position
+        self.erasures: List[Erasure] = []
+        self.own: Optional[Leaf] = None  # the report's own entry
+        self.report_key: Optional[VerifierKey] = None
+        self.shown: Dict[str, Disclosure] = {}
+        self.home: Dict[str, int] = {}  # digest that is referred to → position of its entry
+        self.state: Dict[str, str] = {}  # digest that is referred to → shown, erased, …
+        self.manifest: Set[str] = set()  # the digests that the manifest names
+        self.hidden: Set[int] = set()  # positions of entries of which something is not shown
+        self.anchored = False
+
+    def steps(self) -> List[Any]:
+        return [
+            self.step_1_file, self.step_2_envelope, self.step_3_payload, self.step_4_values,
+            self.step_5_checkpoint, self.step_6_payload_leaves, self.step_7_evidence,
+            self.step_8_consistency, self.step_9_outside_entries, self.step_10_keys,
+            self.step_11_signature, self.step_12_chain, self.step_13_subject, self.step_14_case,
+            self.step_15_catalogues, self.step_16_disclosures, self.step_17_states,
+            self.step_18_case_ids, self.step_19_references, self.step_20_outside_checkpoints,
+        ]  # fmt: skip
+
+    # --- Notes -----------------------------------------------------------------------------------
+
+    def note(self, code: str, place: str, why: str) -> None:
+        self.problems.append(Problem(code, place, why))
+
+    def stop(self, code: str, place: str, why: str) -> None:
+        self.note(code, place, why)
+        raise Stop
+
+    def stop_if_any(self, before: int) -> None:
+        """Ends the check when there are more problems than there were."""
+        if len(self.problems) > before:
+            raise Stop
+
+    def entries(self) -> List[Tuple[int, Leaf]]:
+        """All proven entries, payload and outside, in ledger order."""
+        return sorted({**self.payload, **self.outside}.items())
+
+    def entries_of_case(self) -> List[Leaf]:
+        """The payload entries of the report's case, in ledger order."""
+        case = self.predicate.get("case")
+        return [leaf for leaf in self.payload.values() if case and leaf.case == case]
+
+    # --- Steps 1 to 4: form ----------------------------------------------------------------------
+
+    def step_1_file(self) -> None:
+        if len(self.data) > MAX_FILE:
+            self.stop("file.form", "", "The file is longer than %d bytes." % MAX_FILE)
+        try:
+            self.file = read_json(self.data, FILE_LIMITS)
+            FILE(self.file, "")
+        except JsonError as error:
+            self.stop("file.form", "", "The file is not strict JSON: %s." % error)
+        except FormError as error:
+            self.stop("file.form", error.place, "The file: %s." % error)
+
+    def step_2_envelope(self) -> None:
+        envelope = self.file["envelope"]
+        if len(envelope["signatures"]) != 1:
+            self.stop("envelope.signatures", "/envelope/signatures", "There is not one signature.")
+        if envelope["payloadType"] != PAYLOAD_TYPE:
+            self.stop("envelope.form", "/envelope/payloadType", "It is not %s." % PAYLOAD_TYPE)
+        payload = base64_bytes(envelope["payload"])
+        if payload is None:
+            self.stop("envelope.form", "/envelope/payload", "It is not base64.")
+        self.payload_bytes = payload
+
+    def step_3_payload(self) -> None:
+        try:
+            statement = read_json(self.payload_bytes, FILE_LIMITS)
+        except JsonError as error:
+            self.stop("payload.form", "", "The payload is not strict JSON: %s." % error)
+        found = statement if isinstance(statement, dict) else {}
+        predicate = found.get("predicate")
+        version = predicate.get("v") if isinstance(predicate, dict) else None
+        if found.get("_type") != STATEMENT_TYPE:
+            self.stop("payload.version", "/_type", "It is not %s." % STATEMENT_TYPE)
+        if found.get("predicateType") != PREDICATE_TYPE:
+            self.stop("payload.version", "/predicateType", "It is not %s." % PREDICATE_TYPE)
+        if not (is_count(version) and version == 1):
+            self.stop("payload.version", "/predicate/v", "It is not 1.")
+        try:
+            PAYLOAD(statement, "")
+        except FormError as error:
+            self.stop("payload.form", error.place, "The payload: %s." % error)
+        self.statement, self.predicate = statement, predicate
+
+    def step_4_values(self) -> None:
+        before = len(self.problems)
+        p = self.predicate
+        values = [
+            (is_origin(p["ledger"]), "/ledger"),
+            (is_role(p["audience"]["role"]), "/audience/role"),
+            (is_text(p["purpose"]), "/purpose"),
+            (is_text(p["software"]["name"]), "/software/name"),
+            (is_text(p["software"]["version"]), "/software/version"),
+            (isinstance(p["profile"]["json"], dict), "/profile/json"),
+            (len(p["entries"]) > 0, "/entries"),
+        ]
+        values += [(is_language(tag), "/catalogues/" + tag) for tag in p["catalogues"]]
+        for index, line in enumerate(p["withheld"]):
+            values.append((is_text(line["ground"]), "/withheld/%d/ground" % index))
+            values.append((is_text(line["authority"]), "/withheld/%d/authority" % index))
+        for has_form, place in values:
+            if not has_form:
+                self.note("payload.value", "/predicate" + place, "It is not of its form.")
+        self.stop_if_any(before)
+
+    # --- Steps 5 to 8: checkpoint, entries, proofs -------------------------------------------------
+
+    def step_5_checkpoint(self) -> None:
+        note = self.file["evidence"]["checkpoint"].encode()
+        try:
+            self.opened = open_checkpoint(note, self.predicate["ledger"], self.pinned)
+        except Refused as refused:
+            self.problems.append(refused.problem)
+            raise Stop from None
+
+    def read_leaf(self, text: str, place: str) -> Optional[Leaf]:
+        try:
+            leaf = read_leaf(text.encode(), self.predicate["ledger"], place)
+        except Refused as refused:
+            self.problems.append(refused.problem)
+            return None
+        if leaf.foreign:
+            self.problems.append(leaf.foreign)
+        return leaf
+
+    def step_6_payload_leaves(self) -> None:
+        before = len(self.problems)
+        last = -1
+        for index, entry in enumerate(self.predicate["entries"]):
+            place = "/predicate/entries/%d/leaf" % index
+            leaf = self.read_leaf(entry["leaf"], place)
+            if leaf is None:
+                continue
+            if leaf.seq <= last:
+                self.note("leaf.order", place, "Position %d after %d." % (leaf.seq, last))
+            last = leaf.seq
+            self.payload[leaf.seq] = leaf
+            self.digests[leaf.seq] = entry["digests"]
+        self.stop_if_any(before)
+
+    def step_7_evidence(self) -> None:
+        """Entry by entry: its leaf, its place in the order, its proof."""
+        before = len(self.problems)
+        checkpoint = self.opened.checkpoint
+        last = -1
+        proven: Set[int] = set()
+        for index, entry in enumerate(self.file["evidence"]["entries"]):
+            place = "/evidence/entries/%d" % index
+            if "leaf" in entry:
+                leaf = self.read_leaf(entry["leaf"], place + "/leaf")
+                if leaf is None:
+                    continue
+                if leaf.seq in self.payload:
+                    self.stop("evidence.order", place, "Entry %d is in the payload." % leaf.seq)
+                self.outside[leaf.seq] = leaf
+            elif entry["seq"] in self.payload:
+                leaf = self.payload[entry["seq"]]
+            else:
+                self.stop("evidence.order", place, "No payload entry %d." % entry["seq"])
+            if leaf.seq <= last:
+                self.stop("evidence.order", place, "Position %d after %d." % (leaf.seq, last))
+            last = leaf.seq
+            proven.add(leaf.seq)
+            path = [base64_bytes(step) for step in entry["path"]]
+            if not verify_inclusion(
+                leaf.hash, leaf.seq, checkpoint.size, path, checkpoint.root
+            ):
+                why = "The hashes do not lead from entry %d to the checkpoint's root." % leaf.seq
+                self.note("evidence.inclusion", place, why)
+        for seq in self.payload:
+            if seq not in proven:
+                self.note("evidence.absent", "entry %d" % seq, "There is no proof of it.")
+        self.stop_if_any(before)
+
+    def step_8_consistency(self) -> None:
+        proofs = self.file["evidence"].get("consistency", [])
+        here = self.opened.checkpoint
+        if len(proofs) > MAX_CONSISTENCY:
+            why = "There are more than %d proofs." % MAX_CONSISTENCY
+            self.stop("evidence.consistency", "/evidence/consistency", why)
+        last = -1
+        for index, proof in enumerate(proofs):
+            place = "/evidence/consistency/%d" % index
+            size, root = proof["size"], base64_bytes(proof["root"])
+            path = [base64_bytes(step) for step in proof["path"]]
+            if size <= last:
+                self.stop("evidence.consistency", place, "The sizes do not ascend.")
+            last = size
+            if size == here.size:
+                self.stop("evidence.consistency", place, "It is the checkpoint's own size.")
+            if size < here.size:
+                holds = verify_consistency(size, here.size, path, root, here.root)
+            else:
+                holds = verify_consistency(here.size, size, path, here.root, root)
+            if not holds:
+                why = "The trees of %d and %d entries are not shown to be one history."
+                self.stop("evidence.consistency", place, why % (size, here.size))
+
+    # --- Steps 9 to 11: the service's entries, keys, signature -------------------------------------
+
+    def step_9_outside_entries(self) -> None:
+        for seq, leaf in sorted(self.payload.items()):
+            erasure = erasure_of(leaf, outside=False)
+            if erasure:
+                self.erasures.append(erasure)
+        for seq, leaf in self.outside.items():
+            place = "entry %d" % seq
+            if leaf.type in ERASURES:
+                erasure = erasure_of(leaf, outside=True)
+                if erasure:
+                    self.erasures.append(erasure)
+                else:
+                    self.note("erasure.form", place, "Its fact is not of its form.")
+            elif leaf.type == "report.issued" and self.own is None:
+                self.own = leaf
+            elif leaf.type != "key.rotated" and not (seq == 0 and leaf.type == "ledger.created"):
+                why = "An entry of type %s is no evidence for this report." % leaf.type
+                self.note("evidence.unneeded", place, why)
+        if self.own is None:
+            self.stop("issued.absent", "/evidence/entries", "No entry puts the report on record.")
+
+    def step_10_keys(self) -> None:
+        entries = dict(self.entries())
+        genesis = entries.get(0)
+        if genesis is None or genesis.type != "ledger.created":
+            self.stop("genesis.absent", "entry 0", "The ledger's first entry is not there.")
+        spec = genesis.fact_of("spec")
+        in_force = {
+            "checkpoint": fact_key(genesis, "checkpoint_key"),
+            "report": fact_key(genesis, "report_key"),
+        }
+        if not (is_count(spec) and spec == 1) or None in in_force.values():
+            self.stop("genesis.form", "entry 0", "Its fact is not that of a ledger's first entry.")
+        self.report_key = in_force["report"]
+        for seq, leaf in sorted(entries.items()):
+            if leaf.type != "key.rotated":
+                continue
+            purpose, old, new = leaf.fact_of("purpose"), fact_key(leaf, "old"), fact_key(leaf, "new")
+            if purpose not in ("checkpoint", "report") or old is None or new is None:
+                self.stop("key.rotation", "entry %d" % seq, "Its fact is not that of a rotation.")
+            if in_force[purpose] != old:
+                why = "The key that it replaces is not the one in force."
+                self.stop("key.rotation", "entry %d" % seq, why)
+            in_force[purpose] = new
+            if purpose == "report" and seq < self.own.seq:
+                self.report_key = new
+        if in_force["checkpoint"] not in self.opened.signers:
+            why = "The checkpoint is not signed by a pinned key that is the one now in force, %s."
+            self.stop("key.checkpoint", "/evidence/checkpoint", why % in_force["checkpoint"].hint)
+        place = "entry %d" % self.own.seq
+        if self.own.fact_of("report") != self.predicate["report"]:
+            self.note("issued.report", place, "It puts another report on record.")
+        if max(self.payload) > self.own.seq:
+            self.note("issued.order", place, "An entry of the payload stands after it.")
+
+    def step_11_signature(self) -> None:
+        envelope = self.file["envelope"]
+        signature = envelope["signatures"][0]
+        type_bytes = PAYLOAD_TYPE.encode()
+        pae = b"DSSEv1 %d %s %d %s" % (
+            len(type_bytes), type_bytes, len(self.payload_bytes), self.payload_bytes,
+        )  # fmt: skip
+        if not self.report_key.verify(pae, base64_bytes(signature["sig"]) or b""):
+            why = "The ledger's report key, %s, did not sign this payload." % self.report_key.hint
+            self.stop("envelope.signature", "/envelope/signatures/0/sig", why)
+        if signature["keyid"] != self.report_key.hint:
+            why = "It is not %s." % self.report_key.hint
+            self.note("envelope.keyid", "/envelope/signatures/0/keyid", why)
+        if self.own.fact_of("payload") != sha256(self.payload_bytes).hex():
+            why = "It puts another payload on record."
+            self.note("issued.payload", "entry %d" % self.own.seq, why)
+
+    # --- Steps 12 to 14: chains, subject, case -----------------------------------------------------
+
+    def step_12_chain(self) -> None:
+        identities: Set[str] = set()
+        before: Optional[Leaf] = None
+        for seq, leaf in self.entries():
+            place = "entry %d" % seq
+            if seq == 0:
+                expected = ZEROS
+            elif before is not None and before.seq == seq - 1:
+                expected = before.hash.hex()
+            else:
+                expected = leaf.prev  # the entry before it is not there to compare
+            if leaf.prev != expected:
+                self.note("leaf.prev", place, "It does not follow the entry before it.")
+            if before is not None and leaf.recorded < before.recorded:
+                why = "It was recorded earlier than entry %d." % before.seq
+                self.note("leaf.recorded", place, why)
+            if leaf.eid in identities:
+                self.note("leaf.eid", place, "Another entry has its identity.")
+            identities.add(leaf.eid)
+            before = leaf
+
+    def step_13_subject(self) -> None:
+        p = self.predicate
+        last = self.payload[max(self.payload)]
+        subject = self.statement["subject"][0]
+
+        def check(holds: bool, place: str, why: str) -> None:
+            if not holds:
+                self.note("payload.subject", place, why)
+
+        check(
+            subject["name"] == "%s/entries/%d" % (p["ledger"], last.seq)
+            and subject["digest"]["sha256"] == last.hash.hex(),
+            "/subject/0",
+            "It is not the last entry of the payload.",
+        )
+        check(
+            p["window"] == {"first": min(self.payload), "last": last.seq},
+            "/predicate/window",
+            "It is not the first and last position of the payload.",
+        )
+        if "case" in p["subject"]:
+            same = p["subject"]["case"] == p.get("case")
+            check(same, "/predicate/subject/case", "It is not the report's case.")
+        if "trace" in p["subject"]:
+            there = any(leaf.trace == p["subject"]["trace"] for leaf in self.payload.values())
+            check(there, "/predicate/subject/trace", "No entry of the payload has it.")
+        if "case" in p:
+            check(bool(self.entries_of_case()), "/predicate/case", "No entry has it.")
+
+    def step_14_case(self) -> None:
+        case = self.predicate.get("case")
+        if case is None:
+            for leaf in [*self.payload.values(), self.own]:
+                if leaf.case is not None:
+                    why = "It belongs to a case, and the report to none."
+                    self.note("case.foreign", "entry %d" % leaf.seq, why)
+            return
+        of_case = self.entries_of_case()
+        traces = {leaf.trace for leaf in of_case if leaf.trace is not None}
+        for leaf in self.payload.values():
+            if leaf.case != case and (leaf.case is not None or leaf.trace not in traces):
+                why = "It belongs neither to the case nor to a trace of it."
+                self.note("case.foreign", "entry %d" % leaf.seq, why)
+        count, link = 0, ZEROS
+        for leaf in of_case:
+            problem = case_link(leaf, count, link)
+            if problem:
+                self.note(problem, "entry %d" % leaf.seq, "The case's chain breaks here.")
+                return
+            count, link = count + 1, leaf.hash.hex()
+        if self.own.case != case or case_link(self.own, count, link):
+            why = "The report's own entry does not follow the last entry of the case."
+            self.note("case.issued", "entry %d" % self.own.seq, why)
+        taken = {leaf.case_seq for leaf in of_case}
+        for leaf in self.outside.values():
+            if leaf.case == case and leaf.case_seq in taken:
+                why = "Its position in the case is taken."
+                self.note("case.doubled", "entry %d" % leaf.seq, why)
+
+    # --- Step 15: catalogues and profile -----------------------------------------------------------
+
+    def step_15_catalogues(self) -> None:
+        profile = self.predicate["profile"]
+        signed, texts = self.predicate["catalogues"], self.file["catalogues"]
+        if not texts or set(texts) != set(signed):
+            why = "The file's languages are not those of the payload."
+            self.note("catalogue.set", "/catalogues", why)
+            return
+        for language, text in texts.items():
+            place = "/catalogues/" + language
+            if sha256(text.encode()).hex() != signed[language]:
+                self.note("catalogue.digest", place, "Its text is not the one that was signed.")
+            try:
+                catalogue = read_json(text.encode(), FILE_LIMITS)
+            except JsonError:
+                catalogue = None
+            if not isinstance(catalogue, dict) or not all(
+                isinstance(value, str) for value in catalogue.values()
+            ):
+                self.note("catalogue.form", place, "It is not a JSON object of strings.")
+                continue
+            for wanted in sorted(self.texts_used()):
+                plural = wanted + "#one" in catalogue and wanted + "#other" in catalogue
+                if wanted not in catalogue and not plural:
+                    self.note("catalogue.template", place, "It lacks `%s`." % wanted)
+        if sha256(canonical(profile["json"]).encode()).hex() != profile["sha256"]:
+            why = "The profile is not the one whose digest stands beside it."
+            self.note("profile.digest", "/predicate/profile", why)
+
+    def texts_used(self) -> Set[str]:
+        """Ids of the templates and terms that the judgement uses."""
+        used = set()
+        for _, sentence in self.sentences():
+            used.add(sentence["template"])
+            for _, argument in arguments(sentence):
+                if "term" in argument:
+                    used.add("term." + argument["term"])
+        return used
+
+    def sentences(self) -> Iterator[Tuple[str, Dict[str, Any]]]:
+        """Place and sentence, throughout the judgement."""
+        judgement, place = self.predicate["judgement"], "/predicate/judgement"
+        for i, part in enumerate(judgement["answer"]):
+            for j, sentence in enumerate(part["sentences"]):
+                yield "%s/answer/%d/sentences/%d" % (place, i, j), sentence
+        for name in ("timeline", "findings"):
+            for i, line in enumerate(judgement[name]):
+                yield "%s/%s/%d/sentence" % (place, name, i), line["sentence"]
+
+    # --- Steps 16 to 18: content -------------------------------------------------------------------
+
+    def step_16_disclosures(self) -> None:
+        before = len(self.problems)
+        for index, text in enumerate(self.file["disclosures"]):
+            place = "/disclosures/%d" % index
+            try:
+                disclosure = Disclosure.parse(text)
+            except ValueError as error:
+                self.note("disclosure.form", place, "The disclosure: %s." % error)
+                continue
+            if disclosure.digest in self.shown:
+                self.note("disclosure.doubled", place, "It stands in the file already.")
+            self.shown[disclosure.digest] = disclosure
+        self.stop_if_any(before)
+        for seq, leaf in self.payload.items():
+            if commitment(self.digests[seq]) != leaf.content:
+                why = "Its digests are not those that the leaf is committed to."
+                self.note("content.commitment", "entry %d" % seq, why)
+        self.stop_if_any(before)
+
+        misplaced: List[Tuple[str, int]] = []
+        members: List[Tuple[Disclosure, int]] = []
+        bad_values: List[Tuple[str, int, str]] = []
+        for seq in self.payload:
+            ahead = [(digest, True) for digest in reversed(self.digests[seq])]
+            while ahead:
+                digest, as_member = ahead.pop()
+                if digest in self.home:
+                    why = "The digest %s is referred to twice." % digest
+                    self.stop("content.doubled_digest", "entry %d" % seq, why)
+                self.home[digest] = seq
+                disclosure = self.shown.get(digest)
+                if disclosure is None:
+                    continue
+                if disclosure.is_member != as_member:
+                    misplaced.append((digest, seq))
+                if disclosure.is_member:
+                    members.append((disclosure, seq))
+                digests, wrong = disclosure.placeholders()
+                if wrong:
+                    bad_values.append((digest, seq, wrong))
+                ahead += [(inner, False) for inner in reversed(digests)]
+        for digest, seq in misplaced:
+            why = "The disclosure %s is a member in an element's place, or the reverse." % digest
+            self.note("disclosure.misplaced", "entry %d" % seq, why)
+        self.stop_if_any(before)
+        taken = Counter((seq, disclosure.pointer) for disclosure, seq in members)
+        for (seq, pointer), count in taken.items():
+            if count > 1:
+                why = "`%s` is disclosed twice." % pointer
+                self.note("content.doubled_pointer", "entry %d" % seq, why)
+        self.stop_if_any(before)
+        for disclosure, seq in members:
+            wrong = disclosure.pointer_problem()
+            if wrong:
+                self.note("disclosure.pointer", "entry %d" % seq, "A disclosure: %s." % wrong)
+        for digest, seq, wrong in bad_values:
+            why = "The disclosure %s: %s." % (digest, wrong)
+            self.note("disclosure.form", "entry %d" % seq, why)
+        for disclosure, seq in members:
+            if disclosure.pointer == "/time":
+                claimed = producer_time(disclosure.value)
+                if claimed is None or claimed != producer_time(self.payload[seq].occurred):
+                    why = "The time that is shown is not the one in the leaf."
+                    self.note("content.time", "entry %d" % seq, why)
+        for digest in self.shown:
+            if digest not in self.home:
+                why = "No entry refers to the disclosure %s." % digest
+                self.stop("disclosure.unreferenced", "/disclosures", why)
+
+    def step_17_states(self) -> None:
+        """[The state of each digest]"""
+        manifest: Dict[str, Tuple[str, Dict[str, Any]]] = {}  # by digest: place and line
+        lines = [
+            ("/predicate/withheld/%d" % index, line)
+            for index, line in enumerate(self.predicate["withheld"])
+        ]
+        for place, line in lines:
+            if line["digest"] in manifest:
+                self.note("withheld.doubled", place, "The digest is named twice.")
+                continue
+            manifest[line["digest"]] = place, line
+            if line["digest"] in self.shown:
+                self.note("withheld.shown", place, "What is said to be withheld is shown.")
+        for digest, seq in self.home.items():
+            if digest in self.shown:
+                self.state[digest] = "shown"
+                continue
+            covering = [erasure for erasure in self.erasures if erasure.covers(digest, seq)]
+            for erasure in covering:
+                erasure.explains = True
+            if covering:
+                self.state[digest] = "erased"
+            elif digest in manifest:
+                self.state[digest] = "withheld"
+            else:
+                self.state[digest] = "missing"
+                why = "The disclosure %s is not there, and nothing says why." % digest
+                self.note("content.missing", "entry %d" % seq, why)
+        member_digests = {digest for digests in self.digests.values() for digest in digests}
+        taken = {
+            (self.home[digest], disclosure.pointer)
+            for digest, disclosure in self.shown.items()
+            if disclosure.is_member and digest in self.home
+        }
+        for digest, (place, line) in manifest.items():
+            pointer = line.get("pointer")
+            if pointer is None or digest not in member_digests or digest in self.shown:
+                continue
+            if not is_place(pointer):
+                self.note("withheld.pointer", place, "`%s` is no place of an event." % pointer)
+            elif (self.home[digest], pointer) in taken:
+                why = "`%s` of entry %d is taken." % (pointer, self.home[digest])
+                self.note("withheld.pointer", place, why)
+            taken.add((self.home[digest], pointer))
+        if "erased" not in self.state.values():
+            for digest, (place, line) in manifest.items():
+                if digest not in self.home:
+                    why = "No entry refers to what is said to be withheld."
+                    self.note("withheld.unreferenced", place, why)
+        self.manifest = set(manifest)
+        self.hidden = {self.home[digest] for digest, s in self.state.items() if s != "shown"}
+        for erasure in self.erasures:
+            if erasure.outside and not erasure.explains:
+                why = "It erased nothing of this report."
+                self.note("evidence.unneeded", "entry %d" % erasure.seq, why)
+
+    def step_18_case_ids(self) -> None:
+        of_case = {leaf.seq for leaf in self.entries_of_case()}
+        values = {
+            canonical(disclosure.value)
+            for digest, disclosure in self.shown.items()
+            if disclosure.pointer == "/case_id" and self.home[digest] in of_case
+        }
+        if len(values) > 1:
+            self.note("case.ids", "/disclosures", "The entries of the case have different ids.")
+
+    # --- Step 19: references of the judgement ------------------------------------------------------
+
+    def step_19_references(self) -> None:
+        """[References of the judgement]"""
+        judgement, place = self.predicate["judgement"], "/predicate/judgement"
+        everywhere = list(self.payload)
+        if "recommendation" in self.predicate["subject"]:
+            datum = self.predicate["subject"]["recommendation"]
+            self.check_datum(datum, everywhere, "/predicate/subject/recommendation")
+        for where, sentence in self.sentences():
+            for seq in sentence["entries"]:
+                self.check_position(seq, where + "/entries")
+            for name, argument in arguments(sentence):
+                at = "%s/args/%s" % (where, name)
+                if "seq" in argument:
+                    self.check_position(argument["seq"], at)
+                    if argument["member"] not in LEAF_MEMBERS:
+                        why = "A leaf has no member `%s`." % argument["member"]
+                        self.note("judgement.reference", at, why)
+                elif "digest" in argument:
+                    self.check_datum(argument, sentence["entries"] or everywhere, at)
+        for index, line in enumerate(judgement["timeline"]):
+            self.check_position(line["seq"], "%s/timeline/%d" % (place, index))
+        for index, edge in enumerate(judgement["graph"]):
+            at = "%s/graph/%d" % (place, index)
+            self.check_position(edge["from"], at + "/from")
+            self.check_position(edge["to"], at + "/to")
+            self.check_datum(edge["by"], [edge["from"]], at + "/by")
+
+    def check_position(self, seq: int, place: str) -> None:
+        if seq not in self.payload:
+            self.note("judgement.reference", place, "There is no entry %d in the payload." % seq)
+
+    def check_datum(self, datum: Dict[str, Any], entries: List[int], place: str) -> None:
+        """A datum of a sentence that rests on `entries`."""
+        digest, tokens = datum["digest"], pointer_tokens(datum["at"])
+        if not is_digest(digest) or tokens is None:
+            self.note("judgement.reference", place, "It is not a digest and a pointer.")
+        elif digest in self.shown:
+            if not value_at(self.shown[digest].value, tokens):
+                why = "There is nothing at `%s`." % datum["at"]
+                self.note("judgement.reference", place, why)
+        elif digest not in self.home and digest not in self.manifest:
+            # It can only lie beneath something that is not shown.
+            if not any(seq in self.hidden for seq in entries):
+                why = "The digest %s is nowhere in the report." % digest
+                self.note("judgement.reference", place, why)
+
+    # --- Step 20 and the verdicts ------------------------------------------------------------------
+
+    def step_20_outside_checkpoints(self) -> None:
+        here = self.opened.checkpoint
+        roots = {here.size: here.root}
+        for proof in self.file["evidence"].get("consistency", []):
+            roots[proof["size"]] = base64_bytes(proof["root"])
+        for index, data in enumerate(self.outside_checkpoints):
+            place = "checkpoint %d from outside" % (index + 1)
+            checkpoint = self.usable(data)
+            if checkpoint is None:
+                why = "It is not a checkpoint of this ledger that a pinned key signed."
+                self.note("outside.unusable", place, why)
+            elif checkpoint.size not in roots:
+                continue
+            elif checkpoint.root == roots[checkpoint.size]:
+                self.anchored = True
+            elif checkpoint.size <= here.size:
+                why = "The ledger showed someone another history of %d entries." % checkpoint.size
+                self.note("outside.contradiction", place, why)
+
+    def usable(self, data: bytes) -> Optional[Checkpoint]:
+        """A checkpoint of this ledger on which a signature of a pinned key, the ledger's or a
+        witness's, verifies, and none fails. [Signed notes]"""
+        try:
+            checkpoint = Checkpoint.parse(data)
+        except ValueError:
+            return None
+        ledger = self.predicate["ledger"]
+        if checkpoint.origin != ledger:
+            return None
+        found = [
+            key.verify(checkpoint.note.text, line.signature)
+            for key in self.pinned
+            for line in checkpoint.note.lines
+            if line.is_of(key) and (key.type == TYPE_COSIGNATURE or key.name == ledger)
+        ]
+        return checkpoint if found and all(found) else None
+
+    def verdicts(self) -> Dict[str, Any]:
+        """[Verdicts]"""
+        integrity = [p for p in self.problems if p.touches == "integrity"]
+        intact = not integrity
+        if any(p.touches == "sequence" for p in self.problems):
+            sequence = "broken"
+        elif not intact or "case" not in self.predicate:
+            sequence = "not_established"
+        else:
+            sequence = "complete"
+        if integrity and integrity[0].code == "outside.contradiction":
+            freshness = "contradicted"
+        elif not intact:
+            freshness = "not_proven"
+        elif self.opened.witnesses:
+            freshness = "witnessed"
+        else:
+            freshness = "anchored" if self.anchored else "not_proven"
+        verdicts = {
+            "integrity": "intact" if intact else "broken",
+            "sequence": sequence,
+            "freshness": freshness,
+        }
+        for name in ("elements", "controls"):
+            if intact:
+                stated = self.predicate["judgement"][name]
+                verdicts[name] = {"value": stated, "basis": "stated"}
+            else:
+                verdicts[name] = {"value": "not_established"}
+        return verdicts
+
+    def remarks(self) -> List[str]:
+        """What a reader wants to know of a report that is intact. Nothing is said of another:
+        nothing of a payload is shown before its signature has been checked."""
+        if any(p.touches == "integrity" for p in self.problems):
+            return []
+        p, states = self.predicate, Counter(self.state.values())
+        lines = [
+            "Report %s of ledger %s, put on record %s as entry %d."
+            % (p["report"], p["ledger"], self.own.recorded, self.own.seq),
+            "It rests on %d entries (%d to %d), proven in the ledger of %d entries."
+            % (len(self.payload), min(self.payload), max(self.payload), self.opened.checkpoint.size),
+            "Content: %d disclosures shown, %d withheld, %d erased."
+            % (states["shown"], states["withheld"], states["erased"]),
+        ]
+        lines += [
+            "Cosigned by the witness %s, %d seconds after 1970-01-01T00:00:00Z." % (key.name, time)
+            for key, time in self.opened.witnesses.items()
+        ]
+        return lines
+
+
+def fact_key(leaf: Leaf, name: str) -> Optional[VerifierKey]:
+    """A verifier key of type 0x01 in a fact, or None."""
+    try:
+        key = VerifierKey.parse(leaf.fact_of(name))
+    except ValueError:
+        return None
+    return key if key.type == TYPE_ED25519 else None
+
+
+def erasure_of(leaf: Leaf, outside: bool) -> Optional[Erasure]:
+    """What an entry erased; None when it is of another type or its fact is not of its form."""
+    if leaf.type not in ERASURES or leaf.fact is None:
+        return None
+    ranges, digests = leaf.fact.get("ranges", []), leaf.fact.get("digests", [])
+    if not isinstance(ranges, list) or not isinstance(digests, list):
+        return None
+    for pair in ranges:
+        if not isinstance(pair, list) or len(pair) != 2 or not all(is_count(n) for n in pair):
+            return None
+        if not pair[0] <= pair[1] < leaf.seq:
+            return None
+    if not all(is_digest(digest) for digest in digests):
+        return None
+    return Erasure(leaf.seq, ranges, set(digests), outside)
+
+
+def case_link(leaf: Leaf, count: int, link: str) -> Optional[str]:
+    """The code under which an entry is refused that should be number `count` of its case and
+    follow the entry with the hash `link`."""
+    if leaf.case_seq != count:
+        return "case.gap" if leaf.case_seq > count else "case.doubled"
+    return "case.prev" if leaf.case_prev != link else None
+
+
+def arguments(sentence: Dict[str, Any]) -> Iterator[Tuple[str, Dict[str, Any]]]:
+    """Name and argument, those within lists too."""
+
+    def walk(name: str, argument: Dict[str, Any]) -> Iterator[Tuple[str, Dict[str, Any]]]:
+        yield name, argument
+        for item in argument.get("list", []):
+            yield from walk(name, item)
+
+    for name, argument in sentence.get("args", {}).items():
+        yield from walk(name, argument)

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Verifies receipts and reports of a whereas ledger, independently of the ledger's software.
+
+    python3 whereas_verify.py receipt FILE --key VKEY [--event FILE --disclosures FILE] [--json]
+    python3 whereas_verify.py report  FILE --key VKEY [--checkpoint FILE ...] [--json]
+
+Exit codes: 0 verified, 1 refused, 2 something could not be read (a file, a key, openssl).
+See README.md beside this file.
+"""
+
+import argparse
+import json
+import os
+import sys
+from typing import Any, List, Optional
+
+from whereas_verifier.keys import ToolError, VerifierKey
+from whereas_verifier.problems import Result
+from whereas_verifier.receipts import verify_receipt
+from whereas_verifier.report import MAX_FILE, verify_report
+from whereas_verifier.strict_json import FILE_LIMITS, JsonError, read_json
+
+VERIFIED, REFUSED, UNREADABLE = 0, 1, 2
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    options = parse_arguments(arguments)
+    try:
+        pinned = pinned_keys(options.key)
+        if options.what == "report":
+            outside = [read_file(path) for path in options.checkpoint]
+            result = verify_report(read_file(options.file), pinned, outside)
+        else:
+            event = read_file(options.event) if options.event else None
+            disclosures = read_disclosures(options.disclosures) if options.disclosures else []
+            receipt = read_file(options.file)
+            result = verify_receipt(receipt, pinned, event, disclosures, options.source)
+    except ToolError as error:
+        print(error, file=sys.stderr)
+        return UNREADABLE
+    print(as_json(result) if options.json else as_words(options.file, result))
+    return VERIFIED if result.accepted else REFUSED
+
+
+def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Verifies receipts and reports of a whereas ledger.",
+        epilog="Exit codes: 0 verified, 1 refused, 2 something could not be read.",
+    )
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="receipt|report")
+    receipt = kinds.add_parser("receipt", help="an entry's receipt")
+    receipt.add_argument("--event", help="the event as it was posted, to compare with the entry")
+    receipt.add_argument("--disclosures", help="the entry's disclosures: a JSON list")
+    receipt.add_argument("--source", help="the source of an event that does not name its own")
+    report = kinds.add_parser("report", help="a report file")
+    report.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        help="a checkpoint that came another way than with the report; may be repeated",
+    )
+    for parser_of_kind in (receipt, report):
+        parser_of_kind.add_argument("file")
+        parser_of_kind.add_argument(
+            "--key",
+            action="append",
+            required=True,
+            help="a verifier key to trust, or a file with one a line: the ledger's checkpoint key, "
+            "or a witness's; may be repeated. Get it from elsewhere than the party that is being checked",
+        )
+        parser_of_kind.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(arguments)
+    if options.what == "receipt" and options.disclosures and not options.event:
+        parser.error("--disclosures is of use with --event only")
+    return options
+
+
+def pinned_keys(given: List[str]) -> List[VerifierKey]:
+    """Each is a key, or a file with one key a line."""
+    keys: List[VerifierKey] = []
+    for text in given:
+        lines = [text]
+        if os.path.isfile(text):
+            lines = read_file(text).decode("utf-8", "replace").splitlines()
+        for line in lines:
+            try:
+                key = VerifierKey.parse(line)
+            except ValueError as error:
+                raise ToolError("The key `%s` cannot be used: %s." % (line, error)) from None
+            if key not in keys:
+                keys.append(key)
+    return keys
+
+
+def read_file(path: str) -> bytes:
+    """A file's bytes; of a file that is too long for any check, enough of them to see that."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise ToolError("%s cannot be read: %s." % (path, error.strerror)) from None
+
+
+def read_disclosures(path: str) -> List[str]:
+    """The texts of an entry's disclosures: a JSON list of strings, or an object with such a list
+    under `disclosures`; an item may be an object with the text under `disclosure`."""
+    try:
+        found: Any = read_json(read_file(path), FILE_LIMITS)
+    except JsonError as error:
+        raise ToolError("%s is not JSON: %s." % (path, error)) from None
+    if isinstance(found, dict):
+        found = found.get("disclosures")
+    if isinstance(found, list):
+        texts = [item.get("disclosure") if isinstance(item, dict) else item for item in found]
+        if all(isinstance(text, str) for text in texts):
+            return texts
+    raise ToolError("%s is not a list of disclosures." % path)
+
+
+def as_json(result: Result) -> str:
+    problems = [
+        {"code": p.code, "place": p.place, "explanation": p.explanation} for p in result.problems
+    ]
+    output = {"accepted": result.accepted, "problems": problems, "verdicts": result.verdicts}
+    return json.dumps(output, indent=2, ensure_ascii=True)
+
+
+WORDS = {
+    ("integrity", "intact"): "nothing was changed, and the ledger signed it",
+    ("integrity", "broken"): "something does not fit; do not rely on it",
+    ("sequence", "complete"): "no entry of the case is left out, up to the report's own",
+    ("sequence", "broken"): "entries of the case are left out, added or out of order",
+    ("sequence", "not_established"): "whether entries are left out cannot be told",
+    ("freshness", "witnessed"): "a pinned witness saw the same history",
+    ("freshness", "anchored"): "a checkpoint from outside shows the same history",
+    ("freshness", "contradicted"): "a checkpoint from outside shows another history",
+    ("freshness", "not_proven"): "nothing from outside shows that others see the same history",
+    ("event", "whole"): "the posted event is what the ledger holds",
+    ("event", "differs"): "the posted event is not what the ledger holds",
+    ("event", "not_checked"): "no event was compared",
+}
+
+
+def as_words(path: str, result: Result) -> str:
+    lines = ["%s: %s" % (path, "VERIFIED" if result.accepted else "REFUSED")]
+    lines += ["  " + remark for remark in result.remarks]
+    for name, verdict in result.verdicts.items():
+        if isinstance(verdict, dict):
+            basis = " (as the report states it)" if verdict.get("basis") == "stated" else ""
+            lines.append("  %s: %s%s" % (name, verdict["value"].replace("_", " "), basis))
+        else:
+            meaning = WORDS[(name, verdict)]
+            lines.append("  %s: %s - %s" % (name, verdict.replace("_", " "), meaning))
+    for problem in result.problems:
+        place = " at %s" % problem.place if problem.place else ""
+        lines.append("  problem %s%s: %s" % (problem.code, place, problem.explanation))
+    return printable("\n".join(lines))
+
+
+def printable(text: str) -> str:
+    """Text from a file must not steer the terminal."""
+    return "".join(c if c == "\n" or c.isprintable() else "\\u%04x" % ord(c) for c in text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
