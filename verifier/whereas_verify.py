@@ -25,6 +25,8 @@ VERIFIED, REFUSED, UNREADABLE = 0, 1, 2
 
 def main(arguments: Optional[List[str]] = None) -> int:
     options = parse_arguments(arguments)
+    if options.what == "batch":
+        return batch(sys.stdin, sys.stdout)
     try:
         pinned = pinned_keys(options.key)
         if options.what == "report":
@@ -59,6 +61,7 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
         default=[],
         help="a checkpoint that came another way than with the report; may be repeated",
     )
+    kinds.add_parser("batch", help="many files: JSON lines in, results out")
     for parser_of_kind in (receipt, report):
         parser_of_kind.add_argument("file")
         parser_of_kind.add_argument(
@@ -73,6 +76,22 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     if options.what == "receipt" and options.disclosures and not options.event:
         parser.error("--disclosures is of use with --event only")
     return options
+
+
+def batch(lines: Any, out: Any) -> int:
+    """Checks many files: a JSON object a line in (`kind`, `file`, `keys`, `checkpoints`), a result a
+    line out, in the same order."""
+    for line in lines:
+        job = json.loads(line)
+        pinned = pinned_keys(job["keys"])
+        if job["kind"] == "report":
+            outside = [read_file(path) for path in job.get("checkpoints", [])]
+            result = verify_report(read_file(job["file"]), pinned, outside)
+        else:
+            result = verify_receipt(read_file(job["file"]), pinned)
+        out.write(json.dumps(json.loads(as_json(result))) + "\n")
+    out.flush()
+    return VERIFIED
 
 
 def pinned_keys(given: List[str]) -> List[VerifierKey]:
