@@ -599,16 +599,31 @@ class CommandLine(unittest.TestCase):
         self.assertIn("VERIFIED", output)
         self.assertIn("elements: bad (as the report states it)", output)
 
-    def test_without_openssl(self):
-        found, ED25519.folder = ED25519.folder, None
-        path = os.environ["PATH"]
+    def run_with_path(self, path):
+        known, folder = ED25519.known, ED25519.folder
+        old_path = os.environ["PATH"]
         try:
-            os.environ["PATH"] = ""
-            code, _, errors = self.run_with("report", path_of("report.json"), "--key", VKEYS[0])
+            ED25519.known, ED25519.folder, os.environ["PATH"] = {}, None, path
+            return self.run_with("report", path_of("report.json"), "--key", VKEYS[0])
         finally:
-            os.environ["PATH"], ED25519.folder = path, found
+            ED25519.known, ED25519.folder, os.environ["PATH"] = known, folder, old_path
+
+    def test_without_openssl(self):
+        code, _, errors = self.run_with_path("")
         self.assertEqual(code, 2)
-        self.assertIn("openssl", errors)
+        self.assertIn("not installed", errors)
+
+    @unittest.skipIf(os.name == "nt", "a script stands in for openssl")
+    def test_with_an_openssl_that_cannot(self):
+        for answer in ("exit 1", "exit 0"):  # knows no -rawin; says yes to everything
+            with tempfile.TemporaryDirectory() as folder:
+                script = os.path.join(folder, "openssl")
+                with open(script, "w") as file:
+                    file.write("#!/bin/sh\n%s\n" % answer)
+                os.chmod(script, 0o700)
+                code, _, errors = self.run_with_path(folder)
+            self.assertEqual(code, 2)
+            self.assertIn("Install OpenSSL 3.0 or later", errors)
 
 
 if __name__ == "__main__":
