@@ -12,11 +12,11 @@ import io
 import json
 import os
 import struct
-import subprocess
 import tempfile
 import unittest
 
 import whereas_verify
+from forge import INPUTS, ORIGIN, VKEYS, checkpoint, data, load, path_of, sign
 from whereas_verifier import basics, strict_json
 from whereas_verifier.disclosures import Disclosure, commitment
 from whereas_verifier.keys import ED25519, VerifierKey
@@ -27,21 +27,7 @@ from whereas_verifier.report import verify_report
 from whereas_verifier.tree import leaf_hash, node_hash, tree_root
 from whereas_verifier.tree import verify_consistency, verify_inclusion
 
-FORMATS = os.path.join(os.path.dirname(__file__), "..", "tests", "formats")
 EVENT_LIMITS = strict_json.LEAF_LIMITS
-
-
-def path_of(name):
-    return os.path.join(FORMATS, name)
-
-
-def data(name):
-    with open(path_of(name), "rb") as file:
-        return file.read()
-
-
-def load(name):
-    return json.loads(data(name))
 
 
 def edited(good, edits):
@@ -85,32 +71,13 @@ def patched(document, operations):
     return document
 
 
-def sign(seed, message):
-    """An Ed25519 signature by openssl: the tests make notes of their own."""
-    der = bytes.fromhex("302e020100300506032b657004220420") + bytes.fromhex(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        key, text = os.path.join(folder, "key"), os.path.join(folder, "text")
-        with open(key, "wb") as file:
-            file.write(der)
-        with open(text, "wb") as file:
-            file.write(message)
-        command = ["openssl", "pkeyutl", "-sign", "-inkey", key, "-keyform", "DER", "-rawin"]
-        return subprocess.run(command + ["-in", text], capture_output=True, check=True).stdout
-
-
-VKEYS = data("vkeys").decode().split("\n")[:3]
 CHECKPOINT_KEY, REPORT_KEY, WITNESS_KEY = (VerifierKey.parse(text) for text in VKEYS)
-INPUTS = load("inputs.json")
-ORIGIN = INPUTS["origin"]
 LEAVES = data("leaves.txt").decode().split("\n")[:4]
 DISCLOSURES = load("disclosures.json")
 
 
 def checkpoint_of(size, root):
-    text = "%s\n%d\n%s\n" % (ORIGIN, size, base64.b64encode(root).decode())
-    blob = CHECKPOINT_KEY.id + sign(INPUTS["seeds"]["checkpoint"], text.encode())
-    line = "\n\u2014 %s %s\n" % (ORIGIN, base64.b64encode(blob).decode())
-    return (text + line).encode()
+    return checkpoint(size, root).encode()
 
 
 class Vectors(unittest.TestCase):
@@ -632,16 +599,31 @@ class CommandLine(unittest.TestCase):
         self.assertIn("VERIFIED", output)
         self.assertIn("elements: bad (as the report states it)", output)
 
-    def test_without_openssl(self):
-        found, ED25519.folder = ED25519.folder, None
-        path = os.environ["PATH"]
+    def run_with_path(self, path):
+        known, folder = ED25519.known, ED25519.folder
+        old_path = os.environ["PATH"]
         try:
-            os.environ["PATH"] = ""
-            code, _, errors = self.run_with("report", path_of("report.json"), "--key", VKEYS[0])
+            ED25519.known, ED25519.folder, os.environ["PATH"] = {}, None, path
+            return self.run_with("report", path_of("report.json"), "--key", VKEYS[0])
         finally:
-            os.environ["PATH"], ED25519.folder = path, found
+            ED25519.known, ED25519.folder, os.environ["PATH"] = known, folder, old_path
+
+    def test_without_openssl(self):
+        code, _, errors = self.run_with_path("")
         self.assertEqual(code, 2)
-        self.assertIn("openssl", errors)
+        self.assertIn("not installed", errors)
+
+    @unittest.skipIf(os.name == "nt", "a script stands in for openssl")
+    def test_with_an_openssl_that_cannot(self):
+        for answer in ("exit 1", "exit 0"):  # knows no -rawin; says yes to everything
+            with tempfile.TemporaryDirectory() as folder:
+                script = os.path.join(folder, "openssl")
+                with open(script, "w") as file:
+                    file.write("#!/bin/sh\n%s\n" % answer)
+                os.chmod(script, 0o700)
+                code, _, errors = self.run_with_path(folder)
+            self.assertEqual(code, 2)
+            self.assertIn("Install OpenSSL 3.0 or later", errors)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except ToolError as error:
         print(error, file=sys.stderr)
         return UNREADABLE
+    except OSError as error:  # of the temporary files
+        print("The check could not be carried out: %s." % error, file=sys.stderr)
+        return UNREADABLE
     print(as_json(result) if options.json else as_words(options.file, result))
     return VERIFIED if result.accepted else REFUSED
 
