@@ -148,9 +148,12 @@ fn agree(ground: &Ground, jobs: &[Job]) -> Outcome {
             assert!(ours.accepted, "{ours:?}");
         }
         if ours != *theirs {
+            let name = format!("whereas-disagree-{}.{}", disagreements.len(), job.kind);
+            let kept = std::env::temp_dir().join(name);
+            std::fs::write(&kept, &job.bytes)?;
+            let (kind, what, kept) = (job.kind, &job.what, kept.display());
             disagreements.push(format!(
-                "{}, {}:\n  {ours:?}\n  {theirs:?}",
-                job.kind, job.what
+                "{kind}, {what} (kept as {kept}):\n  {ours:?}\n  {theirs:?}"
             ));
         }
     }
