@@ -3,6 +3,7 @@
 //! The rooms and who may know whom: `docs/ARCHITECTURE.md`; a test holds the imports to it.
 
 pub mod access;
+pub mod audit;
 pub mod cli;
 pub mod event;
 pub mod http;

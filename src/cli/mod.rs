@@ -7,6 +7,7 @@ mod keys;
 mod serve;
 mod untold;
 mod verify;
+mod verify_ledger;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -37,7 +38,7 @@ enum Command {
     /// Create and list ledgers
     #[command(subcommand)]
     Ledger(LedgerCommand),
-    /// Verify receipts and reports, offline
+    /// Verify receipts, reports and whole ledgers
     #[command(subcommand)]
     Verify(verify::VerifyCommand),
     /// Show a ledger's public keys
@@ -126,7 +127,7 @@ pub fn run(cli: Cli) -> ExitCode {
 
 fn command(cli: Cli) -> Outcome {
     match cli.command {
-        Command::Verify(args) => verify::run(&args),
+        Command::Verify(args) => verify::run(&args, &cli.config),
         Command::Openapi => {
             say(&crate::http::openapi().to_pretty_json()?)?;
             Ok(ExitCode::SUCCESS)

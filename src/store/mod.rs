@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod ledger;
+pub mod scan;
 pub mod sqlite;
 pub mod sqlite_server;
 

@@ -1,6 +1,7 @@
 //! One ledger in one SQLite file: WAL, `synchronous=FULL`, one writer.
 
 mod read;
+mod scan;
 mod schema;
 mod write;
 
@@ -13,6 +14,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::StoreError;
 
+pub use scan::SqliteScan;
 pub use write::SqliteWriter;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");

@@ -213,12 +213,13 @@ impl LedgerLog {
     ) {
         let count = self.counts.entry(code).or_default();
         *count += 1;
+        let first = *count == 1;
         let lower = seq.is_some_and(|s| {
             let lowest = self.lowest.as_ref().and_then(|l| l.seq);
             breaks(code) && lowest.is_none_or(|l| (s, code) < (l, self.lowest_code()))
         });
         // A code's first occurrence is always listed, so that no kind of damage hides behind another.
-        let list = self.listed.len() < MAX_PROBLEMS || *count == 1;
+        let list = self.listed.len() < MAX_PROBLEMS || first;
         if !lower && !list {
             return;
         }
