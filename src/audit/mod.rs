@@ -15,6 +15,9 @@ pub enum AuditError {
     /// The keyring cannot be read.
     #[error("{0}; to check without content, leave it out (--no-content)")]
     Keyring(#[from] KeyringError),
+    /// The keyring is another ledger's.
+    #[error("the keyring is not this ledger's: its id key is not the one that entry 0 names; give the right one, or leave content out (--no-content)")]
+    WrongKeyring,
     /// The file system said no.
     #[error("a file cannot be read or written: {0}")]
     Io(#[from] std::io::Error),
@@ -31,3 +34,6 @@ pub enum AuditError {
     #[error("{0}")]
     Source(String),
 }
+
+#[cfg(test)]
+mod tests;

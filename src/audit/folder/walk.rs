@@ -92,7 +92,7 @@ pub(super) fn walk(
     let mut after = None;
     if workers == 0 {
         while let Some(page) = walk.page(&mut after, content)? {
-            walk.take(work(page, keys))?;
+            walk.take(work(page, keys), keys)?;
         }
     } else {
         std::thread::scope(|scope| {
@@ -121,7 +121,7 @@ pub(super) fn walk(
                 }
                 while taken < given && (ended || given - taken > workers) {
                     let (_, from) = &hands[taken % workers];
-                    walk.take(from.recv().map_err(|_| AuditError::Worker)?)?;
+                    walk.take(from.recv().map_err(|_| AuditError::Worker)?, keys)?;
                     taken += 1;
                 }
                 if ended {
@@ -160,7 +160,7 @@ impl Walk<'_> {
     }
 
     /// Takes entries that were read.
-    fn take(&mut self, page: Vec<Done>) -> Result<(), AuditError> {
+    fn take(&mut self, page: Vec<Done>, keys: Option<&ContentKeys>) -> Result<(), AuditError> {
         for done in page {
             if self.stopped {
                 return Ok(());
@@ -184,6 +184,7 @@ impl Walk<'_> {
             self.commits()?;
             let claimed = self.claimed(seq)?;
             let found = done.found?;
+            self.right_keyring(seq, &done.read, keys)?;
             if let Ok(leaf) = &done.read.leaf {
                 if let Some(found) = found {
                     self.rows.content(seq, leaf, found, self.checker.log())?;
@@ -203,6 +204,18 @@ impl Walk<'_> {
         }
         self.progress.read.store(self.checker.size(), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// With the keyring of another ledger every content would look altered; that is said once, and as what it is.
+    fn right_keyring(&self, seq: u64, read: &Read, keys: Option<&ContentKeys>) -> Result<(), AuditError> {
+        let (0, Ok(leaf), Some(keys)) = (seq, &read.leaf, keys) else {
+            return Ok(());
+        };
+        let named = leaf.fact.as_ref().and_then(|f| f.get("id_key_check")?.as_str());
+        match named {
+            Some(named) if named != keys.check().to_b64url() => Err(AuditError::WrongKeyring),
+            _ => Ok(()),
+        }
     }
 
     /// The leaf hash that the table of nodes has for an entry.

@@ -20,6 +20,19 @@ pub struct OutsideCheckpoint {
     pub independent: bool,
 }
 
+impl OutsideCheckpoint {
+    fn unusable(&self, why: &str, log: &mut LedgerLog) {
+        if self.independent {
+            return unusable(&self.name, why, log);
+        }
+        let text = format!(
+            "{} does not vouch for this ledger: {why}. It can no longer tell whether an older copy of the database was put in place.",
+            self.name
+        );
+        log.add(LedgerCode::GuardUnusable, None, None, &self.name, text);
+    }
+}
+
 /// An entry that a receipt or report proves to stand in the ledger.
 #[derive(Debug, Clone)]
 pub struct OutsideEntry {
@@ -95,7 +108,7 @@ impl Outside {
             let at = match signed(&c.note, pinned, history) {
                 Ok(at) => at,
                 Err(e) => {
-                    unusable(&c.name, &e.to_string(), log);
+                    c.unusable(&e.to_string(), log);
                     continue;
                 }
             };
@@ -176,11 +189,11 @@ impl Outside {
                     let text = format!(
                         "its {theirs} entries lie below the checkpoint of {from} entries that the check began with, and were not read"
                     );
-                    unusable(&c.name, &text, log);
+                    c.unusable(&text, log);
                     continue;
                 }
                 if let Err(e) = signed(&c.note, pinned, history) {
-                    unusable(&c.name, &e.to_string(), log);
+                    c.unusable(&e.to_string(), log);
                     continue;
                 }
                 self.contradicted |= c.independent;
