@@ -8,6 +8,7 @@ mod keys;
 mod serve;
 mod untold;
 mod verify;
+mod verify_ledger;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -38,7 +39,7 @@ enum Command {
     /// Create and list ledgers
     #[command(subcommand)]
     Ledger(LedgerCommand),
-    /// Verify receipts and reports, offline
+    /// Verify receipts, reports and whole ledgers
     #[command(subcommand)]
     Verify(verify::VerifyCommand),
     /// Take an export: a file that verifies by itself, of a whole ledger or a part of it
@@ -131,7 +132,7 @@ pub fn run(cli: Cli) -> ExitCode {
 
 fn command(cli: Cli) -> Outcome {
     match cli.command {
-        Command::Verify(args) => verify::run(&args),
+        Command::Verify(args) => verify::run(&args, &cli.config),
         Command::Openapi => {
             say(&crate::http::openapi().to_pretty_json()?)?;
             Ok(ExitCode::SUCCESS)

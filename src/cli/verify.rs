@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use super::untold::untold;
-use super::{Failure, Outcome, fail, read, read_text, say};
+use super::{Config, Failure, Outcome, fail, read, read_text, say};
 use crate::event::{COMMON_MEMBERS, Context, Event};
 use crate::json;
 use crate::judge::{self, Catalogue, Judgement, Profile};
@@ -23,6 +23,8 @@ pub enum VerifyCommand {
     Receipt(ReceiptArgs),
     /// Verify a report file
     Report(ReportArgs),
+    /// Verify a whole ledger: a data folder, or a log on the web
+    Ledger(super::verify_ledger::LedgerArgs),
 }
 
 /// What `verify receipt` takes.
@@ -84,10 +86,11 @@ enum Required {
     Controls,
 }
 
-pub(super) fn run(command: &VerifyCommand) -> Outcome {
+pub(super) fn run(command: &VerifyCommand, flags: &super::config::Flags) -> Outcome {
     match command {
         VerifyCommand::Receipt(args) => receipt(args),
         VerifyCommand::Report(args) => report(args),
+        VerifyCommand::Ledger(args) => super::verify_ledger::run(args, &Config::load(flags)?),
     }
 }
 

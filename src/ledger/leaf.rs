@@ -1,5 +1,7 @@
 //! The leaf: the exact bytes that stand for an entry in chain and tree.
 
+mod fast;
+
 use serde_json::{Map, Value};
 
 use super::hash::{Hash, Id16, SpanId};
@@ -145,6 +147,14 @@ impl Leaf {
         if bytes.len() > MAX_LEAF {
             return Err(LeafError::TooLong);
         }
+        match fast::decode(bytes) {
+            Some(leaf) => Ok(leaf),
+            None => Self::decode_any(bytes),
+        }
+    }
+
+    /// Reads a leaf of any form: what carries a `fact` or an escaped character, and what is refused, with the reason.
+    fn decode_any(bytes: &[u8]) -> Result<Self, LeafError> {
         let value = json::parse(bytes, Limits::default()).map_err(|faults| {
             LeafError::Json(
                 faults
@@ -303,6 +313,64 @@ mod tests {
             prop_assume!(other[i] != byte);
             other[i] = byte;
             prop_assert_ne!(Leaf::decode(&other), Ok(leaf));
+        }
+
+        #[test]
+        fn plain_leaves_are_read_the_fast_way(leaf in leaf()) {
+            let text = leaf.encode();
+            let fast = fast::decode(text.as_bytes());
+            prop_assert_eq!(fast.is_some(), leaf.fact.is_none());
+            prop_assert!(fast.is_none_or(|f| f == leaf));
+        }
+
+        #[test]
+        fn the_fast_reader_accepts_only_what_the_general_one_does(
+            leaf in leaf(),
+            edits in proptest::collection::vec((any::<prop::sample::Index>(), 0..4_u8, prop_oneof![any::<u8>(), Just(b'0'), Just(b'9'), Just(b'"'), Just(b','), Just(b'_'), Just(b'B')]), 1..4),
+        ) {
+            let mut bytes = Leaf { fact: None, ..leaf }.encode().into_bytes();
+            for (at, kind, byte) in edits {
+                let i = at.index(bytes.len());
+                match kind {
+                    0 => { bytes.remove(i); }
+                    1 => bytes.insert(i, byte),
+                    2 => bytes[i] = bytes[i].wrapping_add(1),
+                    _ => bytes[i] = byte,
+                }
+            }
+            if let Some(fast) = fast::decode(&bytes) {
+                prop_assert_eq!(Leaf::decode_any(&bytes), Ok(fast));
+            }
+        }
+    }
+
+    #[test]
+    fn the_edges_of_what_the_fast_reader_takes() {
+        let text = r#"{"eid":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","ledger":"l.example/a","occurred":"2024-02-29T23:59:59.999999Z","prev":"0000000000000000000000000000000000000000000000000000000000000000","producer":"00000000000000000000000000000000","recorded":"2026-01-01T00:00:00.000000Z","seq":9007199254740991,"type":"x.test","v":1}"#;
+        assert!(fast::decode(text.as_bytes()).is_some());
+        for (from, to) in [
+            ("9007199254740991", "9007199254740992"),
+            ("9007199254740991", "09"),
+            ("9007199254740991", "-1"),
+            ("9007199254740991", "1e3"),
+            ("AAA\",\"ledger", "AAB\",\"ledger"),
+            ("2024-02-29", "2023-02-29"),
+            ("2024-02-29", "2024-13-01"),
+            ("2024-02-29", "2024-00-01"),
+            ("2024-02-29", "0000-02-29"),
+            ("2024-02-29", "9999-12-31"),
+            ("23:59:59", "24:00:00"),
+            ("23:59:59", "23:59:60"),
+            ("l.example/a", ""),
+            ("x.test", "x\\u0001"),
+            ("x.test", "x.t\u{e9}st"),
+            ("\"v\":1", "\"v\":2"),
+            ("\"type\"", "\"span\":\"00f067aa0ba902b7\",\"type\""),
+            ("}", "} "),
+        ] {
+            let other = text.replacen(from, to, 1);
+            assert_ne!(other, text, "{from}");
+            assert_eq!(fast::decode(other.as_bytes()), None, "{to}");
         }
     }
 

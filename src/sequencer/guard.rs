@@ -89,23 +89,12 @@ impl Guard {
             .write(true)
             .open(path)
             .map_err(Self::error(path))?;
-        let mut bytes = vec![0; 2 * PLACE];
-        let mut read = 0;
-        while read < bytes.len() {
-            match file
-                .read_at(&mut bytes[read..], read as u64)
-                .map_err(Self::error(path))?
-            {
-                0 => break,
-                n => read += n,
-            }
-        }
-        bytes.truncate(read);
+        let bytes = places(path, &file)?;
         let newest = bytes
             .chunks(PLACE)
             .filter_map(parse)
             .max_by_key(|(count, _)| *count);
-        let empty = read == 2 * PLACE && bytes.iter().all(|b| *b == b'\n');
+        let empty = bytes.len() == 2 * PLACE && bytes.iter().all(|b| *b == b'\n');
         match newest {
             Some((count, note)) => Ok((
                 Self {
@@ -123,6 +112,24 @@ impl Guard {
                 },
                 None,
             )),
+            None => Err(GuardError::Unreadable(path.to_owned())),
+        }
+    }
+
+    /// The newest checkpoint of a guard file that somebody else may be writing; `None` when none was ever written.
+    ///
+    /// # Errors
+    /// As [`Guard::open`].
+    pub fn read(path: &Path) -> Result<Option<String>, GuardError> {
+        let file = File::open(path).map_err(Self::error(path))?;
+        let bytes = places(path, &file)?;
+        let newest = bytes
+            .chunks(PLACE)
+            .filter_map(parse)
+            .max_by_key(|(count, _)| *count);
+        match newest {
+            Some((_, note)) => Ok(Some(note)),
+            None if bytes.len() == 2 * PLACE && bytes.iter().all(|b| *b == b'\n') => Ok(None),
             None => Err(GuardError::Unreadable(path.to_owned())),
         }
     }
@@ -147,6 +154,23 @@ impl Guard {
         self.count = count;
         Ok(())
     }
+}
+
+/// The bytes of both places, or of what is there of them.
+fn places(path: &Path, file: &File) -> Result<Vec<u8>, GuardError> {
+    let mut bytes = vec![0; 2 * PLACE];
+    let mut read = 0;
+    while read < bytes.len() {
+        match file
+            .read_at(&mut bytes[read..], read as u64)
+            .map_err(Guard::error(path))?
+        {
+            0 => break,
+            n => read += n,
+        }
+    }
+    bytes.truncate(read);
+    Ok(bytes)
 }
 
 fn parse(place: &[u8]) -> Option<(u64, String)> {

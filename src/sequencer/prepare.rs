@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Map, Value};
 
 use super::AppendError;
+use super::lookups::lookups;
 use crate::event::{Event, SpanRef, TraceRef};
 use crate::keyring::{Keyring, Sealed, SlotId, random, seal};
 use crate::ledger::disclosure::{Disclosures, SALT, disclose};
@@ -217,11 +218,10 @@ pub(super) fn prepare(
         .secret(SlotId(slot.0))?
         .ok_or(AppendError::SlotGone)?;
     let blob = seal(&secret, random()?, origin, &eid, content.as_ref(), &sealed);
-    let lookups = event
-        .text("recommendation_id")
-        .map(|id| keyring.id.blind("recommendation", id))
-        .into_iter()
-        .collect();
+    let lookups = lookups(&keyring.id, &event.kind, &|at| {
+        let found = members.iter().find(|(pointer, _)| pointer == at);
+        found.map(|(_, value)| (*value).clone())
+    });
     Ok(Prepared {
         kind: event.kind.clone(),
         eid,

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod archive;
 pub mod ledger;
+pub mod scan;
 pub mod sqlite;
 pub mod sqlite_server;
 

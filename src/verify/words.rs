@@ -95,7 +95,7 @@ fn problem(p: &Problem) -> String {
     format!("{} [{} at {place}]", p.explanation, p.code.as_str())
 }
 
-fn verdict<T: Serialize>(out: &mut String, name: &str, v: &Verdict<T>) {
+pub(super) fn verdict<T: Serialize>(out: &mut String, name: &str, v: &Verdict<T>) {
     line(out, name, &format!("{}. {}", word(&v.verdict), v.reason));
 }
 
@@ -110,7 +110,7 @@ fn word<T: Serialize>(verdict: &T) -> String {
 }
 
 /// One line: what comes from a file must not start a line, or a terminal sequence, of its own.
-fn line(out: &mut String, name: &str, text: &str) {
+pub(super) fn line(out: &mut String, name: &str, text: &str) {
     out.push_str(name);
     out.push_str(": ");
     let is_odd =

@@ -2,6 +2,7 @@
 
 mod archive;
 mod read;
+mod scan;
 mod schema;
 mod write;
 
@@ -14,6 +15,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::StoreError;
 
+pub use scan::SqliteScan;
 pub use write::SqliteWriter;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");

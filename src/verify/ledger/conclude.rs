@@ -1,0 +1,184 @@
+//! From what was found to verdicts.
+
+use super::outcome::{
+    ContentCounts, GoodTo, LedgerCheck, LedgerCode, LedgerContent, LedgerIndex, LedgerKeys,
+    LedgerSequence, LedgerVerdicts, Part, root_text,
+};
+use super::stream::Streamed;
+use crate::ledger::Timestamp;
+use crate::verify::outcome::{Freshness, Integrity, Verdict};
+
+/// What was checked beside the stream.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extent {
+    /// Whether content was looked at.
+    pub content: bool,
+    /// Whether derived rows were computed again.
+    pub index: bool,
+    /// States of the content.
+    pub counts: ContentCounts,
+    /// The time now, when the caller knows it: for how old a witness's word is.
+    pub now: Option<Timestamp>,
+}
+
+/// The outcome.
+#[must_use]
+pub fn conclude(mut s: Streamed, extent: &Extent, commit_of: impl Fn(u64) -> Option<u64>) -> LedgerCheck {
+    s.log.locate(commit_of);
+    let verdicts = LedgerVerdicts {
+        integrity: integrity(&s),
+        sequence: sequence(&s),
+        content: content(&s, extent),
+        index: index(&s, extent),
+        freshness: freshness(&s),
+        keys: keys(&s),
+    };
+    let lowest = s.log.lowest_break();
+    let good = s
+        .confirmed
+        .iter()
+        .rev()
+        .find(|(size, ..)| lowest.is_none_or(|l| *size <= l))
+        .filter(|(size, ..)| *size > 0 && s.log.count(Part::Keys) == 0);
+    let good_to = good.map(|(size, root, by)| GoodTo {
+        size: *size,
+        root: root_text(root),
+        by: by.clone(),
+    });
+    let mut word = s.word;
+    if let (Some(word), Some(now)) = (&mut word, extent.now) {
+        let now = u64::try_from(now.micros() / 1_000_000).ok();
+        word.age = now.zip(word.at).map(|(now, at)| now.saturating_sub(at));
+    }
+    let (problems, first_break, counts) = s.log.into_parts();
+    LedgerCheck {
+        verdicts,
+        first_break,
+        good_to,
+        problems,
+        counts,
+        ledger: s.origin,
+        entries: s.size - s.from,
+        size: s.size,
+        root: root_text(&s.root),
+        from: (s.from > 0).then_some(s.from),
+        checkpoints: s.checkpoints,
+        word,
+        content: extent.counts,
+    }
+}
+
+fn verdict<T>(verdict: T, reason: impl Into<String>) -> Verdict<T> {
+    Verdict {
+        verdict,
+        reason: reason.into(),
+    }
+}
+
+/// The first problem that decides, and how many more there are.
+fn why(s: &Streamed, part: Part) -> String {
+    let first = s.log.first(part);
+    let text = first.map_or_else(String::new, |p| p.explanation.clone());
+    match s.log.count(part) {
+        0 | 1 => text,
+        2 => format!("{text} There is one more problem of this kind."),
+        n => format!("{text} There are {} more problems of this kind.", n - 1),
+    }
+}
+
+fn integrity(s: &Streamed) -> Verdict<Integrity> {
+    if s.log.count(Part::Integrity) > 0 {
+        return verdict(Integrity::Broken, why(s, Part::Integrity));
+    }
+    let rest = if s.from > 0 {
+        format!(
+            " The first {} entries were not read: they rest on the checkpoint that you pinned.",
+            s.from
+        )
+    } else {
+        String::new()
+    };
+    let text = format!(
+        "Entries {} to {} were read: each links to the one before, and {} signed checkpoints confirm the tree over them.{rest}",
+        s.from,
+        s.size.saturating_sub(1),
+        s.checkpoints
+    );
+    verdict(Integrity::Intact, text)
+}
+
+fn sequence(s: &Streamed) -> Verdict<LedgerSequence> {
+    if s.log.count(Part::Sequence) > 0 {
+        verdict(LedgerSequence::Broken, why(s, Part::Sequence))
+    } else if s.log.has(LedgerCode::EntryAbsent) || s.log.has(LedgerCode::LeafForm) {
+        let text = "Some entries are absent or cannot be read, so nobody can say which cases they belonged to.";
+        verdict(LedgerSequence::Broken, text)
+    } else {
+        let text = "Every case has its entries from the first on, each linked to the one before, and no identity stands twice.";
+        verdict(LedgerSequence::Complete, text)
+    }
+}
+
+fn content(s: &Streamed, extent: &Extent) -> Verdict<LedgerContent> {
+    let c = &extent.counts;
+    if s.log.count(Part::Content) > 0 {
+        return verdict(LedgerContent::Broken, why(s, Part::Content));
+    }
+    if !extent.content {
+        let text = "No content was looked at: what the entries commit to is known, not what it says.";
+        return verdict(LedgerContent::NotChecked, text);
+    }
+    let text = format!(
+        "Of {} entries with content, {} were opened and are what the entries commit to, {} were compared by their digests, and {} were erased, as later entries tell.",
+        c.committed, c.opened, c.by_digests, c.erased
+    );
+    if c.by_digests > 0 {
+        verdict(LedgerContent::ByDigests, text)
+    } else {
+        verdict(LedgerContent::Checked, text)
+    }
+}
+
+fn index(s: &Streamed, extent: &Extent) -> Verdict<LedgerIndex> {
+    if s.log.count(Part::Index) > 0 {
+        verdict(LedgerIndex::Broken, why(s, Part::Index))
+    } else if extent.index {
+        let text = "Every row that can be computed from the entries was computed again and is the same.";
+        verdict(LedgerIndex::Sound, text)
+    } else {
+        verdict(LedgerIndex::NotChecked, "Derived rows were not looked at.")
+    }
+}
+
+fn freshness(s: &Streamed) -> Verdict<Freshness> {
+    if s.contradicted || s.log.has(LedgerCode::OutsideEntry) {
+        let text = "What you brought along belongs to another history than this ledger, or to a longer one.";
+        return verdict(Freshness::Contradicted, text);
+    }
+    match &s.word {
+        Some(w) if w.at.is_some() => {
+            let time = w.at.and_then(|at| i64::try_from(at).ok()).and_then(|at| Timestamp::from_micros(at.checked_mul(1_000_000)?));
+            let time = time.map_or_else(|| "an unknown time".to_owned(), |t| t.to_string());
+            let text = format!("{} cosigned the first {} of {} entries at {time}.", w.by, w.size, s.size);
+            verdict(Freshness::Witnessed, text)
+        }
+        Some(w) => {
+            let text = format!("{} agrees with the first {} of {} entries.", w.by, w.size, s.size);
+            verdict(Freshness::Anchored, text)
+        }
+        None => verdict(
+            Freshness::NotProven,
+            "Nobody but the operator vouches for this history: no checkpoint, receipt or report from outside was brought along, and no pinned witness signed. \
+             The operator could have written the whole ledger anew.",
+        ),
+    }
+}
+
+fn keys(s: &Streamed) -> Verdict<LedgerKeys> {
+    if s.log.count(Part::Keys) > 0 {
+        verdict(LedgerKeys::Broken, why(s, Part::Keys))
+    } else {
+        let text = "The key that was in force at each checkpoint is pinned, or joined to a pinned one by checkpoints that both keys signed.";
+        verdict(LedgerKeys::Good, text)
+    }
+}
