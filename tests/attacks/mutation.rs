@@ -268,6 +268,20 @@ impl Pristine {
         Ok(())
     }
 
+    /// The files.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.files.iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    /// The first rows in which the database differs from what it was.
+    pub fn differs(&self, data: &Path) -> String {
+        let now: BTreeSet<String> = rows(data).unwrap_or_default().into_iter().collect();
+        let short = |row: &String| row.chars().take(160).collect::<String>();
+        let gone: Vec<String> = self.rows.difference(&now).take(2).map(short).collect();
+        let new: Vec<String> = now.difference(&self.rows).take(2).map(short).collect();
+        format!("was {gone:?}, is {new:?}")
+    }
+
     /// Whether the database still says the same: free pages and the order of cells mean nothing.
     pub fn says_the_same(&self, data: &Path) -> bool {
         let now = rows(data).map(|r| r.into_iter().collect::<BTreeSet<String>>());
