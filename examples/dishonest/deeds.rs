@@ -67,7 +67,10 @@ pub const ALL: [Deed; 12] = [
         by: |f, run| {
             let mut entry = at(f, run.draft)?;
             let mut members = f.content(&entry)?;
-            members.insert("/data/draft".into(), json!("Shall I go ahead and cancel both reservations? Please confirm."));
+            members.insert(
+                "/data/draft".into(),
+                json!("Shall I go ahead and cancel both reservations? Please confirm."),
+            );
             f.set_content(&mut entry, &members)?;
             let sql = "UPDATE entry SET sealed = ? WHERE seq = ?";
             f.db.execute(sql, params![entry.sealed, i64::try_from(run.draft)?])?;
@@ -90,8 +93,14 @@ pub const ALL: [Deed; 12] = [
             let mut entries = f.entries()?;
             entries.retain(|e| e.leaf.case.is_none_or(|c| c.case != run.case));
             f.rewrite(entries, Power::WithKey)?;
-            f.db.execute("DELETE FROM case_file WHERE pseudonym = ?", [&run.case.0[..]])?;
-            f.db.execute("DELETE FROM lookup WHERE seq NOT IN (SELECT seq FROM entry)", [])?;
+            f.db.execute(
+                "DELETE FROM case_file WHERE pseudonym = ?",
+                [&run.case.0[..]],
+            )?;
+            f.db.execute(
+                "DELETE FROM lookup WHERE seq NOT IN (SELECT seq FROM entry)",
+                [],
+            )?;
             Ok(())
         },
     },
@@ -104,7 +113,10 @@ pub const ALL: [Deed; 12] = [
             for e in &mut entries {
                 let Some(link) = e.leaf.case else { continue };
                 if link.case == run.case && e.leaf.seq >= run.action {
-                    e.leaf.case = Some(CaseLink { case: other, ..link });
+                    e.leaf.case = Some(CaseLink {
+                        case: other,
+                        ..link
+                    });
                 }
             }
             f.rewrite(entries, Power::WithKey)?;
@@ -130,9 +142,16 @@ pub const ALL: [Deed; 12] = [
             let mut entries = f.entries()?;
             entries.truncate(usize::try_from(run.action)?);
             f.rewrite(entries, Power::WithKey)?;
-            f.db.execute("DELETE FROM lookup WHERE seq NOT IN (SELECT seq FROM entry)", [])?;
-            f.db.execute("DELETE FROM report WHERE seq NOT IN (SELECT seq FROM entry)", [])?;
-            let sql = "DELETE FROM case_file WHERE pseudonym NOT IN (SELECT pseudonym FROM case_entry)";
+            f.db.execute(
+                "DELETE FROM lookup WHERE seq NOT IN (SELECT seq FROM entry)",
+                [],
+            )?;
+            f.db.execute(
+                "DELETE FROM report WHERE seq NOT IN (SELECT seq FROM entry)",
+                [],
+            )?;
+            let sql =
+                "DELETE FROM case_file WHERE pseudonym NOT IN (SELECT pseudonym FROM case_entry)";
             f.db.execute(sql, [])?;
             Ok(())
         },
@@ -207,7 +226,6 @@ fn backdate(f: &Forger, run: &Run) -> Outcome {
     };
     let sql = "UPDATE entry SET leaf = ? WHERE seq = ?";
     let bytes = leaf.encode();
-    f.db
-        .execute(sql, params![bytes.as_bytes(), i64::try_from(leaf.seq)?])?;
+    f.db.execute(sql, params![bytes.as_bytes(), i64::try_from(leaf.seq)?])?;
     Ok(())
 }
