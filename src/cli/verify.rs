@@ -252,6 +252,12 @@ fn report(args: &ReportArgs) -> Outcome {
         for line in story(&bytes, statement, &opened.entries, lang)? {
             say(&line)?;
         }
+        if !opened.custody.is_empty() {
+            say("Recorded reads of this case")?;
+        }
+        for line in words::reads(&opened.custody) {
+            say(&line)?;
+        }
     }
     if check.refused() {
         return Ok(ExitCode::from(1));

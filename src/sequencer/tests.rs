@@ -887,8 +887,10 @@ impl Unsound {
         let notes = FreshNotes::default();
         let (wrong, blind) = (Arc::default(), Arc::default());
         let clock = place.clock.clone();
+        let denials = Denials::default();
         let mut writer = Ledger::writer(
-            ORIGIN, PRODUCER, &keyring, &store, &books, guard, &guarded, clock, tail, &notes,
+            ORIGIN, PRODUCER, &keyring, &store, &books, guard, &guarded, clock, &denials, tail,
+            &notes,
         )?;
         writer.signed = Some(Head { size, root });
         writer.reader = Arc::new(Blind {
@@ -913,6 +915,7 @@ impl Unsound {
             jobs: Mutex::new(Some(jobs)),
             thread: Mutex::new(Some(thread)),
             conflicts: Mutex::default(),
+            denials,
             _lock: lock,
         });
         Ok(Self {

@@ -482,6 +482,8 @@ impl Build {
                         digests: ledger.digests[*i].clone(),
                     })
                     .collect(),
+                custody: Vec::new(),
+                custody_left_out: None,
                 withheld: withheld.collect(),
                 judgement: JUDGE(&self.subject, &entries, &json!({})).unwrap(),
             },
