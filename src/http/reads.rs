@@ -131,12 +131,12 @@ pub const ROUTES: &[(&str, &str, &str, Class)] = &[
         "principals",
         Free,
     ),
-    ("POST", "/v1/tokens/{token}/rotate", "principals", Free),
-    ("DELETE", "/v1/tokens/{token}", "principals", Free),
+    ("POST", "/v1/principals/{principal}/tokens/{token}/rotate", "principals", Free),
+    ("DELETE", "/v1/principals/{principal}/tokens/{token}", "principals", Free),
     ("GET", "/v1/event-types", "vocabulary", Free),
-    ("GET", "/v1/event-types/{type}", "vocabulary", Free),
+    ("GET", "/v1/event-types/{type}/schema", "vocabulary", Free),
     ("GET", "/problems", "vocabulary", Free),
-    ("GET", "/problems/{slug}", "vocabulary", Free),
+    ("GET", "/problems/{problem}", "vocabulary", Free),
     ("GET", "/healthz", "health", Free),
 ];
 
