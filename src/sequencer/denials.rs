@@ -16,8 +16,9 @@ use crate::ledger::{Id16, Timestamp};
 pub const ACCESS_DENIED: &str = "access.denied";
 /// At most one entry in this time.
 const EVERY: Duration = Duration::from_secs(60);
-/// Most lines that one entry tells apart; what is beyond is counted in one more.
-const APART: usize = 1_000;
+/// Most lines that one entry tells apart; what is beyond is counted in one more. A disclosed array has at most 1,000
+/// elements.
+const APART: usize = 999;
 
 /// A caller that is known was refused, or told that there is nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,3 +1,5 @@
+mod reads;
+
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
