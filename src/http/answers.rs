@@ -167,16 +167,16 @@ pub struct TimelineEntry {
 
 /// Collects for a caller: with content where they may read it, else for verdicts only, and then nothing that is
 /// named by content. Tells which it is.
-fn gather(at: &InLedger<Why>, question: &Question) -> Result<(Collected, bool), Problem> {
+fn gather(at: &InLedger<Why>, question: &Question) -> Result<(Collected, bool), ReconstructError> {
     if at.may(Permission::ReadContent) {
         match collect(&at.ledger, question, &at.sight(Permission::ReadContent)) {
             Ok(found) => return Ok((found, true)),
             Err(ReconstructError::NotFound) => {}
-            Err(e) => return Err(e.into()),
+            Err(e) => return Err(e),
         }
     }
     if !at.may(Permission::ReadVerdicts) || question.names_content() {
-        return Err(ReconstructError::NotFound.into());
+        return Err(ReconstructError::NotFound);
     }
     Ok((
         collect(&at.ledger, question, &at.sight(Permission::ReadVerdicts))?,
@@ -290,16 +290,29 @@ struct Found {
     as_of: u64,
 }
 
-/// Collects and judges, away from the threads that serve requests.
+/// Collects and judges, away from the threads that serve requests. That something belongs to several cases, and to which,
+/// is an answer as well.
 async fn judged(
     at: InLedger<Why>,
     server: web::Data<Server>,
     reading: Reading,
     question: Question,
-) -> Result<Unrecorded<Found>, Problem> {
+) -> Result<Unrecorded<Result<Found, Problem>>, Problem> {
     web::block(move || {
         let as_of = at.ledger.size();
-        let (collected, content) = gather(&at, &question)?;
+        let (collected, content) = match gather(&at, &question) {
+            Ok(found) => found,
+            Err(ReconstructError::SeveralCases(cases)) => {
+                let access = Access {
+                    cases: cases.iter().copied().collect(),
+                    as_of,
+                    ..reading.access(&at, Permission::ReadVerdicts, server.clock.now())
+                };
+                let several = ReconstructError::SeveralCases(cases).into();
+                return Ok(Unrecorded::new(&at.ledger, access, Err(several)));
+            }
+            Err(e) => return Err(e.into()),
+        };
         let judgement = report::judge(&collected, &server.profile);
         let by = if content {
             Permission::ReadContent
@@ -324,7 +337,7 @@ async fn judged(
             judgement,
             as_of,
         };
-        Ok(Unrecorded::new(&at.ledger, access, found))
+        Ok(Unrecorded::new(&at.ledger, access, Ok(found)))
     })
     .await
     .map_err(Problem::internal)?
@@ -341,7 +354,7 @@ async fn why(
     named_once(&query, &question)?;
     let (lang, catalogue) = catalogue(&server, &request, &query)?;
     let found = judged(at, server.clone(), reading, question).await?;
-    let told = found.map(|found| {
+    let tell = |found: Found| {
         let teller = Teller {
             catalogue,
             entries: judge::Entries::new(&found.collected.entries),
@@ -352,8 +365,8 @@ async fn why(
             lang,
             &answer(&teller, &found.collected, judgement, as_of, &server),
         )
-    });
-    told.record().await
+    };
+    found.map(|found| found.map(tell)).record().await?
 }
 
 fn answer(
@@ -429,9 +442,9 @@ async fn timeline(
     let (lang, catalogue) = catalogue(&server, &request, &query)?;
     let found = judged(at, server.clone(), reading, question).await?;
     found
-        .map(|found| lines(found, lang, catalogue))
+        .map(|found| found.map(|found| lines(found, lang, catalogue)))
         .record()
-        .await
+        .await?
 }
 
 fn lines(found: Found, lang: &'static str, catalogue: &judge::Catalogue) -> HttpResponse {

@@ -17,8 +17,8 @@ use crate::access::{Permission, Role};
 use crate::json::{Fault, FaultKind};
 use crate::judge::Judged;
 use crate::ledger::Id16;
-use crate::reconstruct::{CaseSight, Question};
-use crate::report::{self, Issued, Order};
+use crate::reconstruct::{CaseSight, Question, ReconstructError};
+use crate::report::{self, Issued, Order, ReportError};
 use crate::sequencer::Access;
 use crate::verify::format::MAX_TEXT;
 
@@ -201,7 +201,20 @@ pub async fn issue_report(
     // Collecting and judging a long record takes its time: not on the thread that serves others.
     let issued = web::block(move || -> Result<Issued, Problem> {
         let issuing = report::issue(&ledger, &order, &sight, &state.profile, state.clock.now());
-        Ok(tokio::runtime::Handle::current().block_on(issuing)?)
+        let wait = tokio::runtime::Handle::current();
+        match wait.block_on(issuing) {
+            // That it belongs to several cases, and to which, is an answer as well.
+            Err(ReportError::Reconstruct(ReconstructError::SeveralCases(cases))) => {
+                let access = Access {
+                    cases: cases.iter().copied().collect(),
+                    as_of: ledger.size(),
+                    ..order.access
+                };
+                let several = ReconstructError::SeveralCases(cases).into();
+                Err(wait.block_on(Unrecorded::new(&ledger, access, several).record())?)
+            }
+            done => Ok(done?),
+        }
     })
     .await
     .map_err(Problem::internal)??;

@@ -50,9 +50,13 @@ pub fn report(check: &ReportCheck) -> String {
 }
 
 fn custody(c: &Custody) -> String {
+    let many = |n: u64, one: &'static str, more: &'static str| if n == 1 { one } else { more };
     let mut text = format!(
-        "the report lists {} recorded reads of this case, in {} entries before its own",
-        c.accesses, c.entries
+        "the report lists {} recorded {} of this case, in {} {} before its own",
+        c.accesses,
+        many(c.accesses, "read", "reads"),
+        c.entries,
+        many(c.entries, "entry", "entries")
     );
     if c.left_out > 0 {
         // Writing to a string cannot fail.

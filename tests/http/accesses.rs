@@ -419,3 +419,29 @@ fn a_report_lists_who_read_its_case_up_to_itself_and_nothing_of_other_cases() {
     assert!(opened.custody.iter().all(|c| c.access.is_none()));
     assert!(!file.text().contains("Custody"));
 }
+
+#[test]
+fn that_something_belongs_to_several_cases_is_a_read_of_each() {
+    let p = place();
+    let more = proper_case("-b");
+    p.producer.post(&at("/events"), &json!(more)).json(201);
+    let before = accesses(&p.service).len();
+    let path = format!("/traces/{}/why", segment(&p.values["trace"]));
+    let several = p.investigator.get(&at(&path)).problem("several-cases");
+    let order = json!({"subject": {"trace": p.values["trace"]}, "purpose": "Which?"});
+    let again = p.investigator.post(&at("/reports"), &order);
+    assert_eq!(again.problem("several-cases")["cases"], several["cases"]);
+    let named = several["cases"].as_array().unwrap().iter();
+    let named: Vec<&str> = named.map(|c| &c.as_str().unwrap()[1..]).collect();
+    let all = accesses(&p.service);
+    assert_eq!(all.len(), before + 2);
+    for ((_, access), resource) in all[before..].iter().zip(["trace.why", "report.issue"]) {
+        assert_eq!(access["resource"], resource);
+        assert_eq!(access["cases"], json!(named));
+        assert_eq!(
+            (&access["count"], &access["content"]),
+            (&json!(0), &json!(false))
+        );
+    }
+    assert_eq!(all[before + 1].1["purpose"], "Which?");
+}

@@ -92,6 +92,7 @@ const HEADINGS: [&str; 12] = [
     "limits",
     "findings",
     "timeline",
+    "reads",
     "untold",
 ];
 
