@@ -61,7 +61,7 @@ pub struct AccessItem {
     #[schema(example = "2026-11-22T10:15:30.000000Z")]
     pub recorded: String,
     /// The read, as it was recorded: `principal`, `role`, `resource`, `case` or `cases`, `report`, `entries`, `count`,
-    /// `as_of`, `content`, `purpose`, `time`.
+    /// `as_of`, `content`, `purpose`, `time`. Of `cases` only this one is named; `cases_more` counts the others.
     #[schema(value_type = Object, example = json!({
         "principal": "bde1d818caa738851646f701c56a61a8", "role": "investigator", "resource": "case.why",
         "case": "3da8d00aa31bc2a6baa82c1dee5d3519", "count": 12, "as_of": 31, "content": true,
@@ -147,7 +147,7 @@ fn page(
         items.extend(custody.accesses.into_iter().map(|(_, access)| AccessItem {
             seq,
             recorded: recorded.clone(),
-            access,
+            access: of_this_case(access, &case),
         }));
     }
     let next_cursor = next.map(|seq| write_cursor(seq, as_of, &mark));
@@ -166,4 +166,22 @@ fn page(
         as_of,
     };
     Ok(Unrecorded::new(ledger, access, page))
+}
+
+/// A read without the names of other cases: whoever may look into this case need not have to do with them.
+fn of_this_case(mut access: Value, case: &Id16) -> Value {
+    let named = access.get("cases").and_then(Value::as_array);
+    let Some(named) = named else { return access };
+    let hex = case.to_hex();
+    let (this, others): (Vec<Value>, Vec<Value>) = named
+        .iter()
+        .cloned()
+        .partition(|c| c.as_str() == Some(&hex));
+    let before = access.get("cases_more").and_then(Value::as_u64);
+    let more = others.len() as u64 + before.unwrap_or_default();
+    access["cases"] = Value::Array(this);
+    if more > 0 {
+        access["cases_more"] = more.into();
+    }
+    access
 }

@@ -278,6 +278,9 @@ fn who_read_a_case_is_listed_page_by_page_and_the_list_is_recorded() {
     assert_eq!(resources(&all), ["report.issue", "case.why", "events"]);
     assert_eq!(all[2]["access"]["content"], false);
     assert_eq!(all[2]["access"]["role"], "auditor");
+    // The other case on that page is counted, and not named.
+    assert_eq!(all[2]["access"]["cases"], json!([p.pseudonym]));
+    assert_eq!(all[2]["access"]["cases_more"], 1);
     // A page of one each, and the walk before is on the list.
     let again = list(1);
     assert_eq!(again[..3], all);
