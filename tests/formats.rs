@@ -557,6 +557,8 @@ impl Example {
                     CatalogueDigest(sha256(&[file("catalogue-en.json").as_bytes()])),
                 )]),
                 entries: vec![entry(1), entry(2)],
+                custody: Vec::new(),
+                custody_left_out: None,
                 judgement: self.judgement(),
                 withheld: vec![
                     withhold(

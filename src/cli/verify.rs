@@ -252,7 +252,7 @@ fn report(args: &ReportArgs) -> Outcome {
     }
     if let (Some(lang), Some(statement), false) = (&args.lang, &opened.statement, args.json) {
         say("")?;
-        for line in story(&bytes, statement, &opened.entries, lang)? {
+        for line in story(&bytes, statement, &opened, lang)? {
             say(&line)?;
         }
     }
@@ -276,11 +276,11 @@ fn report(args: &ReportArgs) -> Outcome {
     })
 }
 
-/// All that a verified report tells, in lines: answer, findings, timeline, and what no sentence tells.
+/// All that a verified report tells, in lines: answer, findings, timeline, what no sentence tells, and who read it.
 pub(super) fn story(
     report: &[u8],
     statement: &verify::format::Statement,
-    entries: &[judge::Entry],
+    opened: &verify::report::OpenedReport,
     lang: &str,
 ) -> Result<Vec<String>, Failure> {
     let file = verify::format::ReportFile::decode(report).map_err(Failure)?;
@@ -296,11 +296,15 @@ pub(super) fn story(
     })?;
     let catalogue = Catalogue::parse(catalogue.as_bytes())?;
     let judgement = &statement.predicate.judgement;
-    let shown = judge::Entries::new(entries);
+    let shown = judge::Entries::new(&opened.entries);
     let mut lines = tell(judgement, &catalogue, &shown);
     lines.extend(timeline(judgement, &catalogue, &shown));
     lines.push(heading(&catalogue, "untold"));
-    lines.extend(untold(judgement, entries));
+    lines.extend(untold(judgement, &opened.entries));
+    if !opened.custody.is_empty() {
+        lines.push(heading(&catalogue, "reads"));
+        lines.extend(words::reads(&opened.custody));
+    }
     Ok(lines)
 }
 

@@ -10,11 +10,13 @@ use super::Server;
 use super::auth::{InLedger, Why};
 use super::entries::{case_name, native};
 use super::problem::{Kind, Problem, ProblemBody};
+use super::reads::{PURPOSE_DOC, Reading, Unrecorded};
 use crate::access::Permission;
 use crate::judge::{self, Arg, Judged, Judgement, Sentence, Severity};
 use crate::ledger::Hash;
 use crate::reconstruct::{CaseName, Collected, Question, ReconstructError, collect};
 use crate::report;
+use crate::sequencer::Access;
 
 /// How to answer.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -165,16 +167,16 @@ pub struct TimelineEntry {
 
 /// Collects for a caller: with content where they may read it, else for verdicts only, and then nothing that is
 /// named by content. Tells which it is.
-fn gather(at: &InLedger<Why>, question: &Question) -> Result<(Collected, bool), Problem> {
+fn gather(at: &InLedger<Why>, question: &Question) -> Result<(Collected, bool), ReconstructError> {
     if at.may(Permission::ReadContent) {
         match collect(&at.ledger, question, &at.sight(Permission::ReadContent)) {
             Ok(found) => return Ok((found, true)),
             Err(ReconstructError::NotFound) => {}
-            Err(e) => return Err(e.into()),
+            Err(e) => return Err(e),
         }
     }
     if !at.may(Permission::ReadVerdicts) || question.names_content() {
-        return Err(ReconstructError::NotFound.into());
+        return Err(ReconstructError::NotFound);
     }
     Ok((
         collect(&at.ledger, question, &at.sight(Permission::ReadVerdicts))?,
@@ -278,16 +280,64 @@ fn named_once(query: &AnswerQuery, question: &Question) -> Result<(), Problem> {
     }
 }
 
-/// Collects and judges, away from the threads that serve requests.
+/// What an answer is made of.
+struct Found {
+    collected: Collected,
+    /// Whether the caller may read content.
+    content: bool,
+    judgement: Judgement,
+    /// The ledger's size that it speaks of.
+    as_of: u64,
+}
+
+/// Collects and judges, away from the threads that serve requests. That something belongs to several cases, and to which,
+/// is an answer as well.
 async fn judged(
     at: InLedger<Why>,
     server: web::Data<Server>,
+    reading: Reading,
     question: Question,
-) -> Result<(Collected, bool, Judgement), Problem> {
+) -> Result<Unrecorded<Result<Found, Problem>>, Problem> {
     web::block(move || {
-        let (collected, content) = gather(&at, &question)?;
+        let as_of = at.ledger.size();
+        let (collected, content) = match gather(&at, &question) {
+            Ok(found) => found,
+            Err(ReconstructError::SeveralCases(cases)) => {
+                let access = Access {
+                    cases: cases.iter().copied().collect(),
+                    as_of,
+                    ..reading.access(&at, Permission::ReadVerdicts, server.clock.now())
+                };
+                let several = ReconstructError::SeveralCases(cases).into();
+                return Ok(Unrecorded::new(&at.ledger, access, Err(several)));
+            }
+            Err(e) => return Err(e.into()),
+        };
         let judgement = report::judge(&collected, &server.profile);
-        Ok((collected, content, judgement))
+        let by = if content {
+            Permission::ReadContent
+        } else {
+            Permission::ReadVerdicts
+        };
+        let (first, last) = (collected.entries.first(), collected.entries.last());
+        let access = Access {
+            case: collected.case,
+            entries: match (collected.case, first, last) {
+                (None, Some(first), Some(last)) => Some((first.leaf.seq, last.leaf.seq)),
+                _ => None,
+            },
+            count: collected.entries.len() as u64,
+            as_of,
+            content,
+            ..reading.access(&at, by, server.clock.now())
+        };
+        let found = Found {
+            collected,
+            content,
+            judgement,
+            as_of,
+        };
+        Ok(Unrecorded::new(&at.ledger, access, Ok(found)))
     })
     .await
     .map_err(Problem::internal)?
@@ -297,22 +347,26 @@ async fn why(
     at: InLedger<Why>,
     server: web::Data<Server>,
     request: HttpRequest,
+    reading: Reading,
     query: AnswerQuery,
     question: Question,
 ) -> Result<HttpResponse, Problem> {
     named_once(&query, &question)?;
     let (lang, catalogue) = catalogue(&server, &request, &query)?;
-    let as_of = at.ledger.size();
-    let (collected, content, judgement) = judged(at, server.clone(), question).await?;
-    let teller = Teller {
-        catalogue,
-        entries: judge::Entries::new(&collected.entries),
-        content,
+    let found = judged(at, server.clone(), reading, question).await?;
+    let tell = |found: Found| {
+        let teller = Teller {
+            catalogue,
+            entries: judge::Entries::new(&found.collected.entries),
+            content: found.content,
+        };
+        let (judgement, as_of) = (found.judgement, found.as_of);
+        told_in(
+            lang,
+            &answer(&teller, &found.collected, judgement, as_of, &server),
+        )
     };
-    Ok(told_in(
-        lang,
-        &answer(&teller, &collected, judgement, as_of, &server),
-    ))
+    found.map(|found| found.map(tell)).record().await?
 }
 
 fn answer(
@@ -380,13 +434,26 @@ async fn timeline(
     at: InLedger<Why>,
     server: web::Data<Server>,
     request: HttpRequest,
+    reading: Reading,
     query: AnswerQuery,
     question: Question,
 ) -> Result<HttpResponse, Problem> {
     named_once(&query, &question)?;
     let (lang, catalogue) = catalogue(&server, &request, &query)?;
-    let as_of = at.ledger.size();
-    let (collected, content, judgement) = judged(at, server.clone(), question).await?;
+    let found = judged(at, server.clone(), reading, question).await?;
+    found
+        .map(|found| found.map(|found| lines(found, lang, catalogue)))
+        .record()
+        .await?
+}
+
+fn lines(found: Found, lang: &'static str, catalogue: &judge::Catalogue) -> HttpResponse {
+    let Found {
+        collected,
+        content,
+        judgement,
+        as_of,
+    } = found;
     let teller = Teller {
         catalogue,
         entries: judge::Entries::new(&collected.entries),
@@ -410,14 +477,14 @@ async fn timeline(
             text: told.remove(&e.leaf.seq).and_then(|s| teller.text(&s)),
             event: content.then(|| native(&e.leaf, &e.opened)),
         });
-    Ok(told_in(
+    told_in(
         lang,
         &TimelineAnswer {
             case: collected.case.map(|c| c.to_hex()),
             as_of,
             items: items.collect(),
         },
-    ))
+    )
 }
 
 fn choice(query: &AnswerQuery) -> Option<CaseName> {
@@ -435,6 +502,7 @@ macro_rules! answers {
                 params(
                     ("ledger" = String, Path, description = "Name of the ledger", example = "demo"),
                     ($param = String, Path, description = "Its id; for a case also `~` and its pseudonym", example = $example),
+                    ("Whereas-Purpose" = Option<String>, Header, description = PURPOSE_DOC, example = "Complaint 2026/114"),
                     AnswerQuery
                 ),
                 responses(
@@ -454,13 +522,14 @@ macro_rules! answers {
                 at: InLedger<Why>,
                 server: web::Data<Server>,
                 request: HttpRequest,
+                reading: Reading,
                 query: web::Query<AnswerQuery>,
                 path: web::Path<(String, String)>,
             ) -> Result<HttpResponse, Problem> {
                 let query = query.into_inner();
                 let make: fn(String, Option<CaseName>) -> Question = $question;
                 let question = make(path.into_inner().1, choice(&query));
-                $run(at, server, request, query, question).await
+                $run(at, server, request, reading, query, question).await
             }
         )*
     };

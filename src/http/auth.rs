@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
 use super::Server;
 use super::problem::{Kind, Problem};
+use super::reads::Asked;
 use crate::access::{BlindCase, Caller, CaseFilter, Decision, Permission, bearer};
 use crate::ledger::Id16;
 use crate::reconstruct::CaseSight;
@@ -47,6 +48,8 @@ needs! {
     Why: ReadContent | ReadVerdicts;
     /// To export: leaves, content, or all as it is stored.
     Exporting: ReadProofs | ReadContent | Operate;
+    /// To see who read a case.
+    Readers: ReadContent;
     /// To issue a report.
     Issuing: IssueReports;
     /// To read a report.
@@ -140,9 +143,12 @@ impl<N: Needs> FromRequest for InLedger<N> {
         ready(caller(request).and_then(|(server, caller)| {
             let name = request.match_info().get("ledger").unwrap_or_default();
             // Another tenant's ledger and one that does not exist are the same to the caller.
-            let ledger = server
-                .ledgers
-                .get(name)
+            let ledger = server.ledgers.get(name);
+            if let Some(ledger) = ledger {
+                let (principal, ledger) = (caller.principal(), Arc::clone(ledger));
+                request.extensions_mut().insert(Asked { principal, ledger });
+            }
+            let ledger = ledger
                 .filter(|_| caller.sees_ledger(name))
                 .ok_or_else(|| Problem::not_found("ledger"))?;
             let may = N::ANY
@@ -172,6 +178,22 @@ impl<N: Needs> InLedger<N> {
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         self.caller.may(permission, self.ledger.name()) == Decision::Allowed
+    }
+
+    /// The role by which the caller may do this here, when it is one.
+    #[must_use]
+    pub fn role(&self, permission: Permission) -> Option<&'static str> {
+        let grants = self.caller.grants().iter();
+        let mut roles: Vec<&str> = grants
+            .filter(|g| g.role.may(permission) && g.scope.ledgers.contains(self.ledger.name()))
+            .map(|g| g.role.name())
+            .collect();
+        roles.sort_unstable();
+        roles.dedup();
+        match roles[..] {
+            [role] => Some(role),
+            _ => None,
+        }
     }
 
     /// The cases that a permission extends to.

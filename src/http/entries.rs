@@ -1,5 +1,7 @@
 //! Entries: their leaves, proofs and, for those who may, their content.
 
+use std::collections::BTreeSet;
+
 use actix_web::{HttpResponse, get, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -7,12 +9,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Entries, InLedger, Proofs, Sight};
 use super::problem::{Kind, Problem, ProblemBody};
-use super::text;
+use super::reads::{PURPOSE_DOC, Reading, Unrecorded};
+use super::{Server, text};
 use crate::access::Permission;
 use crate::ledger::content::Opened;
 use crate::ledger::{Hash, Id16, Leaf, Timestamp, b64url, decode_b64url};
 use crate::reconstruct::{CaseName, CaseSight, find_case, is_w3c_trace, open_entry, trace_id};
-use crate::sequencer::Ledger;
+use crate::sequencer::{Access, Ledger};
 use crate::store::{EntryQuery, StoreError, StoredEntry};
 
 /// Entries of a page unless the request says otherwise.
@@ -125,8 +128,12 @@ impl View {
         self.proofs.as_ref().is_some_and(|s| s.sees(blind))
     }
 
-    /// The entry as this caller may see it; `None` when not at all.
-    fn show(&self, ledger: &Ledger, entry: &StoredEntry) -> Result<Option<EntryItem>, Problem> {
+    /// The entry as this caller may see it, with the pseudonym of its case; `None` when not at all.
+    fn show(
+        &self,
+        ledger: &Ledger,
+        entry: &StoredEntry,
+    ) -> Result<Option<(EntryItem, Option<Id16>)>, Problem> {
         let leaf = Leaf::decode(&entry.leaf)
             .map_err(|e| Problem::internal(format!("entry {}: {e}", entry.seq)))?;
         let blind = match leaf.case {
@@ -147,13 +154,14 @@ impl View {
             disclosures = Some(shown);
         }
         let text = String::from_utf8(entry.leaf.clone()).map_err(Problem::internal)?;
-        Ok(Some(EntryItem {
+        let item = EntryItem {
             seq: entry.seq,
             leaf_hash: Hash::leaf(&entry.leaf).to_hex(),
             leaf: text,
             event,
             disclosures,
-        }))
+        };
+        Ok(Some((item, leaf.case.map(|c| c.case))))
     }
 }
 
@@ -197,7 +205,11 @@ pub fn native(leaf: &Leaf, opened: &Opened) -> Value {
 /// By case, trace, type and time, in ledger order. Callers who may read content get the events, others the leaves.
 #[utoipa::path(
     tag = "Reading",
-    params(("ledger" = String, Path, description = "Name of the ledger", example = "demo"), EntriesQuery),
+    params(
+        ("ledger" = String, Path, description = "Name of the ledger", example = "demo"),
+        ("Whereas-Purpose" = Option<String>, Header, description = PURPOSE_DOC, example = "Complaint 2026/114"),
+        EntriesQuery
+    ),
     responses(
         (status = 200, description = "A page of entries", body = EntryPage),
         (status = 400, description = "The query or cursor is not understood", body = ProblemBody, content_type = "application/problem+json"),
@@ -211,19 +223,42 @@ pub fn native(leaf: &Leaf, opened: &Opened) -> Value {
 #[get("/v1/ledgers/{ledger}/events")]
 pub async fn list_entries(
     at: InLedger<Entries>,
+    server: web::Data<Server>,
+    reading: Reading,
     query: web::Query<EntriesQuery>,
 ) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
-    let page = web::block(move || page(&at, &query))
+    let page = web::block(move || page(&at, &query, &reading, server.clock.now()))
         .await
         .map_err(Problem::internal)??;
-    Ok(HttpResponse::Ok().json(page))
+    Ok(HttpResponse::Ok().json(page.record().await?))
 }
 
-fn page(at: &InLedger<Entries>, query: &EntriesQuery) -> Result<EntryPage, Problem> {
+/// By which permission entries were shown.
+fn shown_by(content: bool) -> Permission {
+    if content {
+        Permission::ReadContent
+    } else {
+        Permission::ReadProofs
+    }
+}
+
+fn page(
+    at: &InLedger<Entries>,
+    query: &EntriesQuery,
+    reading: &Reading,
+    now: Timestamp,
+) -> Result<Unrecorded<EntryPage>, Problem> {
     let view = View::of(at);
     let ledger = &at.ledger;
-    let as_of = ledger.size();
+    let mark = query_mark(ledger, query);
+    let cursor = query.cursor.as_ref().map(|cursor| {
+        read_cursor(cursor, &mark).ok_or_else(|| Problem::new(Kind::InvalidCursor, "The cursor does not belong to this query: repeat the parameters of the page that gave it."))
+    });
+    let cursor = cursor.transpose()?;
+    // All pages of a walk speak of the state that the first one read: each page is itself recorded, and a walk would
+    // never come to the end of its own traces.
+    let as_of = cursor.map_or(ledger.size(), |(_, as_of)| as_of.min(ledger.size()));
     let mut select = EntryQuery {
         below: as_of,
         limit: MAX_PAGE + 1,
@@ -278,12 +313,11 @@ fn page(at: &InLedger<Entries>, query: &EntriesQuery) -> Result<EntryPage, Probl
             format!("`limit` must be between 1 and {MAX_PAGE}."),
         ));
     }
-    let mark = query_mark(ledger, query);
-    if let Some(cursor) = &query.cursor {
-        let at = read_cursor(cursor, &mark).ok_or_else(|| Problem::new(Kind::InvalidCursor, "The cursor does not belong to this query: repeat the parameters of the page that gave it."))?;
+    if let Some((at, _)) = cursor {
         select.from = select.from.max(at);
     }
     let (mut items, mut next, mut looked_at) = (Vec::new(), None, 0);
+    let mut cases = BTreeSet::new();
     'pages: while select.from < select.below {
         let found = ledger.entries(&select)?;
         let more = found.len() == select.limit;
@@ -297,19 +331,38 @@ fn page(at: &InLedger<Entries>, query: &EntriesQuery) -> Result<EntryPage, Probl
             if !within(&entry, occurred_from, occurred_to)? {
                 continue;
             }
-            items.extend(view.show(ledger, &entry)?);
+            if let Some((item, case)) = view.show(ledger, &entry)? {
+                items.push(item);
+                cases.extend(case);
+            }
         }
         if !more {
             break;
         }
     }
-    let next_cursor = next.map(|seq| write_cursor(seq, &mark));
-    Ok(EntryPage {
+    let next_cursor = next.map(|seq| write_cursor(seq, as_of, &mark));
+    let content = items.iter().any(|i| i.event.is_some());
+    let shown = items.first().zip(items.last());
+    let access = Access {
+        case: select.case,
+        cases: if select.case.is_some() {
+            BTreeSet::new()
+        } else {
+            cases
+        },
+        entries: shown.map(|(first, last)| (first.seq, last.seq)),
+        count: items.len() as u64,
+        as_of,
+        content,
+        ..reading.access(at, shown_by(content), now)
+    };
+    let page = EntryPage {
         items,
         has_more: next_cursor.is_some(),
         next_cursor,
         as_of,
-    })
+    };
+    Ok(Unrecorded::new(ledger, access, page))
 }
 
 /// A case as it stands in an address: its id, or `~` and its pseudonym (`~~…` for an id that begins with `~`).
@@ -356,20 +409,22 @@ fn first_recorded_at(ledger: &Ledger, time: Timestamp, size: u64) -> Result<u64,
 }
 
 /// What a cursor remembers of its query: a keyed image, so that a cursor confirms no guess at a case id.
-fn query_mark(ledger: &Ledger, query: &EntriesQuery) -> [u8; 8] {
+pub(super) fn query_mark(ledger: &Ledger, query: &impl Serialize) -> [u8; 8] {
     let text = serde_json::to_string(query).unwrap_or_default();
     let image = ledger.keyring().id.blind("cursor", &text).0;
     std::array::from_fn(|i| image[i])
 }
 
-fn write_cursor(seq: u64, mark: &[u8; 8]) -> String {
-    b64url(&[seq.to_be_bytes(), *mark].concat())
+/// Where the next page begins, and the size that the walk speaks of.
+pub(super) fn write_cursor(seq: u64, as_of: u64, mark: &[u8; 8]) -> String {
+    b64url(&[seq.to_be_bytes(), as_of.to_be_bytes(), *mark].concat())
 }
 
-fn read_cursor(cursor: &str, mark: &[u8; 8]) -> Option<u64> {
-    let bytes: [u8; 16] = decode_b64url(cursor)?.try_into().ok()?;
+pub(super) fn read_cursor(cursor: &str, mark: &[u8; 8]) -> Option<(u64, u64)> {
+    let bytes: [u8; 24] = decode_b64url(cursor)?.try_into().ok()?;
     let (seq, rest) = bytes.split_first_chunk::<8>()?;
-    (rest == mark).then(|| u64::from_be_bytes(*seq))
+    let (as_of, rest) = rest.split_first_chunk::<8>()?;
+    (rest == mark).then(|| (u64::from_be_bytes(*seq), u64::from_be_bytes(*as_of)))
 }
 
 fn stored(ledger: &Ledger, seq: u64) -> Result<StoredEntry, Problem> {
@@ -386,9 +441,14 @@ fn stored(ledger: &Ledger, seq: u64) -> Result<StoredEntry, Problem> {
 /// Callers who may read the content of its case get the event, others the leaf.
 #[utoipa::path(
     tag = "Reading",
-    params(("ledger" = String, Path, description = "Name of the ledger", example = "demo"), ("seq" = u64, Path, description = "Position", example = 7)),
+    params(
+        ("ledger" = String, Path, description = "Name of the ledger", example = "demo"),
+        ("seq" = u64, Path, description = "Position", example = 7),
+        ("Whereas-Purpose" = Option<String>, Header, description = PURPOSE_DOC, example = "Complaint 2026/114"),
+    ),
     responses(
         (status = 200, description = "The entry", body = EntryItem),
+        (status = 400, description = "The purpose is not understood", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not permitted", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "No such entry", body = ProblemBody, content_type = "application/problem+json"),
@@ -399,12 +459,25 @@ fn stored(ledger: &Ledger, seq: u64) -> Result<StoredEntry, Problem> {
 #[get("/v1/ledgers/{ledger}/entries/{seq}")]
 pub async fn read_entry(
     at: InLedger<Entries>,
+    server: web::Data<Server>,
+    reading: Reading,
     path: web::Path<(String, u64)>,
 ) -> Result<HttpResponse, Problem> {
+    let as_of = at.ledger.size();
     let entry = stored(&at.ledger, path.1)?;
-    let item = View::of(&at)
+    let (item, case) = View::of(&at)
         .show(&at.ledger, &entry)?
         .ok_or_else(|| Problem::not_found("entry"))?;
+    let content = item.event.is_some();
+    let access = Access {
+        case,
+        entries: Some((entry.seq, entry.seq)),
+        count: 1,
+        as_of,
+        content,
+        ..reading.access(&at, shown_by(content), server.clock.now())
+    };
+    let item = Unrecorded::new(&at.ledger, access, item).record().await?;
     Ok(HttpResponse::Ok().json(item))
 }
 

@@ -17,12 +17,13 @@ use super::Server;
 use super::auth::{Exporting, InLedger, Sight};
 use super::entries::case_name;
 use super::problem::{Kind, Problem, ProblemBody};
+use super::reads::{PURPOSE_DOC, Reading, Unrecorded};
 use crate::access::Permission;
 use crate::audit::archive::{self, Content, Filter, Manifest, Scope};
 use crate::ledger::Id16;
 use crate::reconstruct::{CaseName, CaseSight, find_case};
 use crate::sequencer::Ledger;
-use crate::store::StoreError;
+use crate::store::{EntryQuery, StoreError};
 
 /// Bytes that go out at once.
 const PIECE: usize = 64 << 10;
@@ -68,7 +69,11 @@ pub struct ExportQuery {
 /// broke off lacks its last member and is refused.
 #[utoipa::path(
     tag = "Proofs",
-    params(("ledger" = String, Path, description = "Name of the ledger", example = "demo"), ExportQuery),
+    params(
+        ("ledger" = String, Path, description = "Name of the ledger", example = "demo"),
+        ("Whereas-Purpose" = Option<String>, Header, description = PURPOSE_DOC, example = "Audit 2026/3"),
+        ExportQuery
+    ),
     responses(
         (status = 200, description = "The export file", body = Vec<u8>, content_type = "application/x-tar"),
         (status = 400, description = "The query is not understood", body = ProblemBody, content_type = "application/problem+json"),
@@ -83,10 +88,11 @@ pub struct ExportQuery {
 pub async fn export(
     at: InLedger<Exporting>,
     server: web::Data<Server>,
+    reading: Reading,
     query: web::Query<ExportQuery>,
 ) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
-    let (content, scope) = permitted(&at, &query)?;
+    let (content, scope, permission) = permitted(&at, &query)?;
     let ledger = Arc::clone(&at.ledger);
     let (head, note) = ledger.checkpoint()?;
     let scope = match scope {
@@ -112,6 +118,26 @@ pub async fn export(
         software: concat!("whereas ", env!("CARGO_PKG_VERSION")).to_owned(),
     };
     let name = file_name(ledger.name(), &manifest);
+    let mut access = reading.access(&at, permission, server.clock.now());
+    access.as_of = head.size;
+    access.content = content == Content::Disclosed;
+    match scope {
+        Scope::Case { case } => {
+            access.case = Some(case);
+            access.count = case_length(&ledger, &case, head.size)?;
+        }
+        Scope::Whole => {
+            access.every_case = true;
+            access.entries = Some((0, head.size - 1));
+            access.count = head.size;
+        }
+        Scope::Range { first, last } => {
+            access.every_case = true;
+            access.entries = Some((first, last));
+            access.count = last + 1 - first;
+        }
+    }
+    let manifest = Unrecorded::new(&ledger, access, manifest).record().await?;
     let mut filter = BySight {
         ledger: Arc::clone(&ledger),
         sight: at.sight(Permission::ReadContent),
@@ -140,6 +166,24 @@ pub async fn export(
         .body(Streamed(waiting)))
 }
 
+/// How many entries of a case stand below a size.
+fn case_length(ledger: &Ledger, case: &Id16, size: u64) -> Result<u64, StoreError> {
+    let tail = ledger.reader().case_tail(case)?;
+    let Some((last, seq)) = tail else {
+        return Ok(0);
+    };
+    if seq < size {
+        return Ok(last + 1);
+    }
+    let query = EntryQuery {
+        case: Some(*case),
+        below: size,
+        limit: usize::try_from(last + 1).unwrap_or(usize::MAX),
+        ..EntryQuery::default()
+    };
+    Ok(ledger.reader().entries(&query)?.len() as u64)
+}
+
 fn file_name(ledger: &str, manifest: &Manifest) -> String {
     let part = match manifest.scope {
         Scope::Whole => String::new(),
@@ -149,8 +193,11 @@ fn file_name(ledger: &str, manifest: &Manifest) -> String {
     format!("{ledger}{part}-at-{}.tar", manifest.size)
 }
 
-/// What the caller may have of what they ask for.
-fn permitted(at: &InLedger<Exporting>, query: &ExportQuery) -> Result<(Content, Scope), Problem> {
+/// What the caller may have of what they ask for, and by which permission.
+fn permitted(
+    at: &InLedger<Exporting>,
+    query: &ExportQuery,
+) -> Result<(Content, Scope, Permission), Problem> {
     let invalid = |detail: &str| Err(Problem::new(Kind::InvalidQuery, detail));
     let forbidden = |detail: &str| Err(Problem::new(Kind::Forbidden, detail));
     let reads = at.may(Permission::ReadContent);
@@ -199,7 +246,7 @@ fn permitted(at: &InLedger<Exporting>, query: &ExportQuery) -> Result<(Content, 
             _ if !at.may(Permission::Operate) => {
                 forbidden("A sealed export needs a grant for this ledger that permits operate.")
             }
-            Scope::Whole => Ok((content, scope)),
+            Scope::Whole => Ok((content, scope, Permission::Operate)),
             _ => invalid("A sealed export is for restoring: it always holds the whole ledger."),
         };
     }
@@ -211,7 +258,7 @@ fn permitted(at: &InLedger<Exporting>, query: &ExportQuery) -> Result<(Content, 
     if !matches!(scope, Scope::Case { .. }) && !at.sight(leaves).is_all() {
         return forbidden("Your grants are for single cases: say which with the parameter `case`.");
     }
-    Ok((content, scope))
+    Ok((content, scope, leaves))
 }
 
 /// Shows the content of the cases that a caller may read.

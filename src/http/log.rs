@@ -9,8 +9,11 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::web;
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
+
+use super::{Server, reads};
 
 /// Makes the span that every log line of a request stands in.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ fn transport_trace(header: &str) -> Option<&str> {
     crate::ledger::Id16::from_hex(id).map(|_| id)
 }
 
-/// Puts the request's id into its answer, and one line into the log when it is done.
+/// Puts the request's id into its answer, one line into the log when it is done, and counts it when it was refused.
 pub async fn request_id(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -59,6 +62,10 @@ pub async fn request_id(
         .map(ToString::to_string);
     let started = Instant::now();
     let mut response = next.call(request).await?;
+    if let Some(server) = response.request().app_data::<web::Data<Server>>() {
+        let now = server.clock.now();
+        reads::denied(response.request(), response.status().as_u16(), now);
+    }
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
         component = "http",

@@ -10,6 +10,8 @@ mod ledgers;
 mod log;
 mod principals;
 mod problem;
+mod readers;
+mod reads;
 mod reports;
 mod vocabulary;
 
@@ -37,6 +39,7 @@ use crate::store::{EntryQuery, StoreError};
 
 pub use entries::case_name;
 pub use problem::{Kind, Problem};
+pub use reads::{Class, PURPOSE, ROUTES};
 
 /// How old a published checkpoint may be before the newest is published.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
@@ -266,6 +269,7 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(entries::any_receipt)
         .service(answers::case_timeline)
         .service(answers::case_why)
+        .service(readers::case_accesses)
         .service(answers::trace_timeline)
         .service(answers::trace_why)
         .service(answers::recommendation_timeline)

@@ -68,6 +68,8 @@ problems! {
         "Each fault of the request's body is listed with its JSON pointer. Nothing was changed.";
     InvalidQuery = "invalid-query" 400 "The query is not understood"
         "A parameter in the address is unknown, missing or malformed; the detail says which.";
+    InvalidPurpose = "invalid-purpose" 400 "The purpose is not understood"
+        "The header `Whereas-Purpose` becomes a part of the record: it stands once, with 1 to 500 characters in UTF-8 and no control characters. Leave it out, or mend it.";
     InvalidCursor = "invalid-cursor" 400 "The cursor does not belong to this query"
         "A cursor continues the query that it came from: repeat the same parameters, change only `limit`.";
     UnsupportedMediaType = "unsupported-media-type" 415 "The body's media type is not supported"
@@ -98,6 +100,8 @@ problems! {
         "The queue to the ledger is full. Nothing was stored; try again after the time in Retry-After.";
     Unavailable = "unavailable" 503 "The ledger cannot answer now"
         "Storage failed or is full, or the service is stopping. Nothing was acknowledged: send the same events again, and each is recorded once.";
+    NotRecorded = "read-not-recorded" 503 "The read cannot be recorded now"
+        "Whatever is handed out of the record is an entry of the ledger first: who read what, and when. The ledger cannot write this entry now, so nothing was handed out; try again after the time in Retry-After. Receipts, checkpoints and keys are still to be had.";
     ClockBehind = "clock-behind" 503 "The clock is far behind the ledger"
         "The machine's clock is more than five minutes behind the ledger's last entry. Set the clock; if the clock is right, an administrator confirms it with POST /v1/ledgers/{ledger}/clock/confirm.";
     Damaged = "record-damaged" 500 "The record is damaged"
@@ -182,6 +186,23 @@ impl Problem {
             "Something went wrong that should not. The log has it under this request's id.",
         );
         problem.internal = Some(reason.to_string());
+        problem
+    }
+
+    /// A read cannot be recorded, so nothing is handed out.
+    #[must_use]
+    pub fn not_recorded(why: &AppendError) -> Self {
+        let detail = match why {
+            AppendError::Busy | AppendError::Closed | AppendError::ClockBehind { .. } => {
+                why.to_string()
+            }
+            _ => "the ledger cannot write now".to_owned(),
+        };
+        let mut problem = Self::new(
+            Kind::NotRecorded,
+            format!("Nothing was handed out, because the read could not be recorded: {detail}."),
+        );
+        problem.internal = Some(why.to_string());
         problem
     }
 
@@ -411,6 +432,7 @@ impl From<ReportError> for Problem {
     fn from(e: ReportError) -> Self {
         match e {
             ReportError::Reconstruct(e) => e.into(),
+            ReportError::NotRecorded(e) => Self::not_recorded(&e),
             ReportError::CaseBusy => Self::new(Kind::CaseBusy, e.to_string()),
             ReportError::Ledger(e) => e.into(),
             ReportError::Supersedes => {

@@ -12,12 +12,14 @@ use super::auth::{InLedger, Issuing, Reports, Sight};
 use super::body::JsonBody;
 use super::entries::case_name;
 use super::problem::{Kind, Problem, ProblemBody};
+use super::reads::{PURPOSE_DOC, Reading, Unrecorded};
 use crate::access::{Permission, Role};
 use crate::json::{Fault, FaultKind};
 use crate::judge::Judged;
 use crate::ledger::Id16;
-use crate::reconstruct::{CaseSight, Question};
-use crate::report::{self, Issued, Order};
+use crate::reconstruct::{CaseSight, Question, ReconstructError};
+use crate::report::{self, Issued, Order, ReportError};
+use crate::sequencer::Access;
 use crate::verify::format::MAX_TEXT;
 
 /// A report to be issued.
@@ -141,6 +143,7 @@ fn asking_role(at: &InLedger<Issuing>) -> &'static str {
 pub async fn issue_report(
     at: InLedger<Issuing>,
     server: web::Data<Server>,
+    reading: Reading,
     body: JsonBody,
 ) -> Result<HttpResponse, Problem> {
     let request: ReportRequest = body.read()?;
@@ -179,7 +182,14 @@ pub async fn issue_report(
     if question.names_content() && !content {
         return Err(Problem::not_found("case, trace or recommendation"));
     }
+    let by = if content {
+        Permission::ReadContent
+    } else {
+        Permission::IssueReports
+    };
+    let reading = reading.for_purpose(&request.purpose);
     let order = Order {
+        access: reading.access(&at, by, server.clock.now()),
         question,
         role: asking_role(&at),
         requester: at.caller.principal(),
@@ -191,7 +201,20 @@ pub async fn issue_report(
     // Collecting and judging a long record takes its time: not on the thread that serves others.
     let issued = web::block(move || -> Result<Issued, Problem> {
         let issuing = report::issue(&ledger, &order, &sight, &state.profile, state.clock.now());
-        Ok(tokio::runtime::Handle::current().block_on(issuing)?)
+        let wait = tokio::runtime::Handle::current();
+        match wait.block_on(issuing) {
+            // That it belongs to several cases, and to which, is an answer as well.
+            Err(ReportError::Reconstruct(ReconstructError::SeveralCases(cases))) => {
+                let access = Access {
+                    cases: cases.iter().copied().collect(),
+                    as_of: ledger.size(),
+                    ..order.access
+                };
+                let several = ReconstructError::SeveralCases(cases).into();
+                Err(wait.block_on(Unrecorded::new(&ledger, access, several).record())?)
+            }
+            done => Ok(done?),
+        }
     })
     .await
     .map_err(Problem::internal)??;
@@ -221,8 +244,13 @@ pub async fn issue_report(
 /// were erased since are left out, and the proofs lead to the newest checkpoint.
 #[utoipa::path(
     tag = "Answering",
-    params(("ledger" = String, Path, description = "Name of the ledger", example = "demo"), ("report" = String, Path, description = "Id of the report", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0")),
+    params(
+        ("ledger" = String, Path, description = "Name of the ledger", example = "demo"),
+        ("report" = String, Path, description = "Id of the report", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
+        ("Whereas-Purpose" = Option<String>, Header, description = PURPOSE_DOC, example = "Complaint 2026/114"),
+    ),
     responses(
+        (status = 400, description = "The purpose is not understood", body = ProblemBody, content_type = "application/problem+json"),
         (status = 200, description = "The report file", body = Object, content_type = "application/json", example = json!({"envelope": {"payloadType": "application/vnd.in-toto+json"}, "disclosures": [], "evidence": {}, "catalogues": {}})),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not permitted", body = ProblemBody, content_type = "application/problem+json"),
@@ -234,6 +262,8 @@ pub async fn issue_report(
 #[get("/v1/ledgers/{ledger}/reports/{report}")]
 pub async fn read_report(
     at: InLedger<Reports>,
+    server: web::Data<Server>,
+    reading: Reading,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
     let absent = || Problem::not_found("report");
@@ -248,23 +278,25 @@ pub async fn read_report(
         None => None,
     };
     let (_, statement) = report::stored_statement(&row)?;
-    let withheld = statement.predicate.withheld.len();
-    let top: usize = statement
-        .predicate
-        .entries
-        .iter()
-        .map(|e| e.digests.len())
-        .sum();
+    let content = report::shows_content(&statement.predicate);
     // A report with content needs the right to that content, now; one without needs the right to reports.
-    let needed = if withheld == top && top > 0 {
-        Permission::ReadReports
-    } else {
+    let needed = if content {
         Permission::ReadContent
+    } else {
+        Permission::ReadReports
     };
     let sight: Sight = at.sight(needed);
     if row.seq >= at.ledger.size() || !at.may(needed) || !sight.sees(blind.as_ref()) {
         return Err(absent());
     }
+    let access = Access {
+        case: row.pseudonym,
+        report: Some(id),
+        count: statement.predicate.entries.len() as u64,
+        as_of: row.seq + 1,
+        content,
+        ..reading.access(&at, needed, server.clock.now())
+    };
     let ledger = at.ledger.clone();
     let text = web::block(move || -> Result<String, Problem> {
         report::file(&ledger, &row)?
@@ -273,6 +305,7 @@ pub async fn read_report(
     })
     .await
     .map_err(Problem::internal)??;
+    let text = Unrecorded::new(&at.ledger, access, text).record().await?;
     Ok(HttpResponse::Ok()
         .content_type("application/json")
         .insert_header((CACHE_CONTROL, "private, no-store"))

@@ -93,7 +93,7 @@ impl Catalogue {
         self.get(&format!("term.{term}"))
     }
 
-    /// The heading of a part of a report: of a section of the answer by its name, or `findings`, `timeline`, `untold`.
+    /// The heading of a part of a report: of a section of the answer by its name, or `findings`, `timeline`, `reads`, `untold`.
     #[must_use]
     pub fn heading(&self, name: &str) -> Option<&str> {
         self.get(&format!("section.{name}"))

@@ -1,5 +1,7 @@
 //! Reports: a reconstruction, frozen, signed and registered in the ledger; and the file that carries it.
 
+mod custody;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Map, Value, json};
@@ -11,13 +13,17 @@ use crate::keyring::{KeyringError, random};
 use crate::ledger::dsse::{Envelope, IN_TOTO};
 use crate::ledger::{Hash, Id16, Leaf, Timestamp, disclosure, sha256};
 use crate::reconstruct::{CaseSight, Collected, Question, ReconstructError, collect, open_entry};
-use crate::sequencer::{AppendError, Ledger};
+use crate::sequencer::{Access, AppendError, Ledger};
 use crate::store::{EntryQuery, NewReport, ReportRow, StoreError};
+use crate::verify::custody::ACCESSES;
 use crate::verify::format::{
-    Audience, CatalogueDigest, Evidence, PREDICATE, PayloadEntry, Predicate, ProvenEntry,
-    ReportFile, STATEMENT, Sha256Digest, SignedProfile, Software, Statement, StatementSubject,
-    VERSION, Window, Withheld,
+    Audience, CatalogueDigest, CustodyEntry, Evidence, PREDICATE, PayloadEntry, Predicate,
+    ProvenEntry, ReportFile, STATEMENT, Sha256Digest, SignedProfile, Software, Statement,
+    StatementSubject, VERSION, Window, Withheld,
 };
+
+use custody::Reads;
+pub use custody::{RecordedReads, accesses_in};
 
 /// How often a report is made anew when its case moves on meanwhile.
 const REBUILDS: usize = 3;
@@ -37,6 +43,8 @@ pub struct Order {
     pub supersedes: Option<Id16>,
     /// Whether the requester may see content; else every disclosure is withheld, visibly.
     pub content: bool,
+    /// The read that this is, as far as it is known before the record is read.
+    pub access: Access,
 }
 
 /// Why there is no report.
@@ -48,6 +56,9 @@ pub enum ReportError {
     /// The case moved on each time.
     #[error("the case got new entries while the report was made, {} times; try again", REBUILDS + 1)]
     CaseBusy,
+    /// The read cannot be recorded, so no report is made.
+    #[error("the read could not be recorded: {0}")]
+    NotRecorded(#[source] AppendError),
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] AppendError),
@@ -99,7 +110,10 @@ pub async fn issue(
     profile: &Profile,
     now: Timestamp,
 ) -> Result<Issued, ReportError> {
+    let id = Id16(random()?);
+    let mut recorded = false;
     for _ in 0..=REBUILDS {
+        let as_of = ledger.size();
         let collected = collect(ledger, &order.question, sight)?;
         if let Some(old) = order.supersedes {
             let old = ledger
@@ -118,9 +132,30 @@ pub async fn issue(
                 return Err(ReportError::Supersedes);
             }
         }
+        if !recorded {
+            // Before the report is made: so its own list of reads begins with the one that it is.
+            let access = Access {
+                case: collected.case,
+                report: Some(id),
+                count: collected.entries.len() as u64,
+                as_of,
+                content: order.content,
+                ..order.access.clone()
+            };
+            ledger
+                .record_access(access)
+                .await
+                .map_err(ReportError::NotRecorded)?;
+            recorded = true;
+        }
         let judgement = judge(&collected, profile);
-        let id = Id16(random()?);
-        let statement = statement(ledger, order, &collected, &judgement, profile, id, now)?;
+        let reads = match &collected.case {
+            Some(case) => custody::list(ledger, case)?,
+            None => Reads::default(),
+        };
+        let statement = statement(
+            ledger, order, &collected, reads, &judgement, profile, id, now,
+        )?;
         let body = statement
             .encode()
             .map_err(|e| ReportError::Damaged(e.to_string()))?;
@@ -150,10 +185,15 @@ pub async fn issue(
     Err(ReportError::CaseBusy)
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "all that a report is made of, named once"
+)]
 fn statement(
     ledger: &Ledger,
     order: &Order,
     collected: &Collected,
+    reads: Reads,
     judgement: &Judgement,
     profile: &Profile,
     id: Id16,
@@ -211,15 +251,23 @@ fn statement(
             withheld: if order.content {
                 Vec::new()
             } else {
-                withhold_all(collected, order.role)
+                withhold_all(collected, &reads.entries, order.role)
             },
+            custody: reads.entries,
+            custody_left_out: (reads.left_out > 0).then_some(reads.left_out),
         },
     })
 }
 
 /// Everything is withheld, and the reader sees what: each member by its digest and, where the vocabulary declares it,
 /// its place.
-fn withhold_all(collected: &Collected, role: &str) -> Vec<Withheld> {
+fn withhold_all(collected: &Collected, reads: &[CustodyEntry], role: &str) -> Vec<Withheld> {
+    let line = |digest: Hash, pointer: Option<String>| Withheld {
+        digest,
+        pointer,
+        ground: format!("the role {role} reads no content"),
+        authority: "access policy of the operator".to_owned(),
+    };
     let mut out = Vec::new();
     for entry in &collected.entries {
         let places: BTreeMap<Hash, &String> = entry
@@ -233,15 +281,21 @@ fn withhold_all(collected: &Collected, role: &str) -> Vec<Withheld> {
                 .get(digest)
                 .filter(|at| event::is_declared(&entry.leaf.kind, at))
                 .map(|at| (*at).clone());
-            out.push(Withheld {
-                digest: *digest,
-                pointer,
-                ground: format!("the role {role} reads no content"),
-                authority: "access policy of the operator".to_owned(),
-            });
+            out.push(line(*digest, pointer));
         }
     }
+    let reads = reads.iter().flat_map(|e| &e.digests);
+    out.extend(reads.map(|digest| line(*digest, Some(ACCESSES.to_owned()))));
     out
+}
+
+/// Whether a report shows any content, or would if none of it were erased.
+#[must_use]
+pub fn shows_content(predicate: &Predicate) -> bool {
+    let entries = predicate.entries.iter().map(|e| e.digests.len());
+    let reads = predicate.custody.iter().map(|e| e.digests.len());
+    let top: usize = entries.chain(reads).sum();
+    predicate.withheld.len() != top || top == 0
 }
 
 /// What a stored report says, without verifying it: it is our own.
@@ -283,6 +337,11 @@ pub fn file(ledger: &Ledger, row: &ReportRow) -> Result<ReportFile, ReportError>
             all.into_iter()
                 .filter(|d| shown.contains(&disclosure::digest(d))),
         );
+    }
+    for entry in &p.custody {
+        let (seq, shown) = custody::disclosures(ledger, entry, &withheld)?;
+        payload.insert(seq);
+        disclosures.extend(shown);
     }
     let (checkpoint, note) = ledger.checkpoint()?;
     let mut others = BTreeSet::from([0, row.seq]);

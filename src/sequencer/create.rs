@@ -8,8 +8,9 @@ use std::sync::mpsc::sync_channel;
 use serde_json::{Map, json};
 use tokio::sync::oneshot;
 
+use super::denials::Denials;
 use super::prepare::{Books, NewRows, prepare_own};
-use super::writer::{Batch, FreshNotes, Writer};
+use super::writer::{Batch, FreshNotes, Waiting, Writer};
 use super::{Clock, Guard, Ledger, LedgerPaths, OpenError, lock, recover};
 use crate::keyring::{GivenKeys, Keyring, random};
 use crate::ledger::Id16;
@@ -150,6 +151,7 @@ impl Ledger {
             guard,
             &Arc::new(AtomicU64::new(0)),
             clock,
+            &Denials::default(),
             end,
             &FreshNotes::default(),
         )?;
@@ -161,7 +163,7 @@ impl Ledger {
             looked_up_at: 0,
             case_must_have: None,
             report: None,
-            reply,
+            reply: Waiting::One(reply),
         }]);
         writer.finish();
         drop(lock);

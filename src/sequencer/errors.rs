@@ -175,6 +175,19 @@ pub enum AppendError {
 pub(super) type AppendResult<T> = Result<T, AppendError>;
 
 impl AppendError {
+    /// The same once more, for each of several that wait for one entry.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Busy => Self::Busy,
+            Self::Closed => Self::Closed,
+            Self::ClockBehind { now, last } => Self::ClockBehind {
+                now: *now,
+                last: *last,
+            },
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+
     pub(super) fn from_store(e: &StoreError) -> Self {
         Self::Unavailable(e.to_string())
     }

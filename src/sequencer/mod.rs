@@ -4,9 +4,11 @@
 //! compare-and-swap) → sign the committed head → guard file, fdatasync → answer. Nothing is acknowledged before the
 //! guard knows it, and nothing that failed is acknowledged at all.
 
+mod accesses;
 mod clock;
 mod conflicts;
 mod create;
+mod denials;
 mod errors;
 mod guard;
 mod lookups;
@@ -33,16 +35,19 @@ use crate::ledger::{Hash, Id16, Leaf, disclosure};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Head, LedgerReader, NewReport, StoreError, StoredEntry};
 
+pub use accesses::{Access, CASES_NAMED, RECORD_ACCESSED};
 pub use clock::{Clock, SystemClock};
 use conflicts::Conflicts;
 pub use create::{Replaces, is_ledger_name};
+use denials::Denials;
+pub use denials::{ACCESS_DENIED, Denial};
 use errors::AppendResult;
 pub use errors::{AppendError, OpenError};
 pub use guard::{Guard, GuardError};
 pub use lookups::lookups;
 use prepare::{Books, NewRows, Prepared, Salts, prepare, prepare_own};
 use writer::FreshNotes;
-use writer::{Batch, Committed, Job, Recent, Writer};
+use writer::{Batch, Committed, Job, Recent, Waiting, Writer};
 
 /// Where one ledger lies.
 #[derive(Debug, Clone)]
@@ -123,6 +128,7 @@ pub struct Ledger {
     jobs: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     conflicts: Mutex<Conflicts>,
+    denials: Denials,
     _lock: File,
 }
 
@@ -146,6 +152,7 @@ impl Ledger {
         guard: Guard,
         guarded: &Arc<AtomicU64>,
         clock: Arc<dyn Clock>,
+        denials: &Denials,
         tail: writer::Tail,
         unstored: &FreshNotes,
     ) -> Result<Writer, OpenError> {
@@ -160,6 +167,7 @@ impl Ledger {
             time: clock::LedgerClock::new(tail.recorded),
             step: None,
             clock,
+            denials: denials.clone(),
             recent: Recent::starting_at(tail.frontier.size()),
             tail,
             guarded: Arc::clone(guarded),
@@ -196,7 +204,7 @@ impl Ledger {
             Arc::new(Books::default()),
             Arc::new(AtomicU64::new(tail.frontier.size())),
         );
-        let notes = FreshNotes::default();
+        let (notes, denials) = (FreshNotes::default(), Denials::default());
         resigned
             .into_iter()
             .for_each(|(size, note)| notes.add(size, note));
@@ -205,7 +213,8 @@ impl Ledger {
             root: tail.frontier.root(),
         };
         let mut writer = Self::writer(
-            origin, service, &keyring, &store, &books, guard, &guarded, clock, tail, &notes,
+            origin, service, &keyring, &store, &books, guard, &guarded, clock, &denials, tail,
+            &notes,
         )?;
         writer.signed = Some(signed);
         let (jobs, queue) = sync_channel(limits.queue);
@@ -225,6 +234,7 @@ impl Ledger {
             jobs: Mutex::new(Some(jobs)),
             thread: Mutex::new(Some(thread)),
             conflicts: Mutex::default(),
+            denials,
             _lock: lock,
         }))
     }
@@ -540,7 +550,7 @@ impl Ledger {
             looked_up_at,
             case_must_have,
             report,
-            reply,
+            reply: Waiting::One(reply),
         };
         self.send(Job::Append(Box::new(batch)))?;
         let done = answer.await.map_err(|_| AppendError::Closed)?;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::AppendError;
 use super::lookups::lookups;
 use crate::event::{Event, SpanRef, TraceRef};
+use crate::json;
 use crate::keyring::{Keyring, Sealed, SlotId, random, seal};
 use crate::ledger::disclosure::{Disclosures, SALT, disclose};
 use crate::ledger::{Hash, Id16, SpanId, Timestamp};
@@ -218,10 +219,11 @@ pub(super) fn prepare(
         .secret(SlotId(slot.0))?
         .ok_or(AppendError::SlotGone)?;
     let blob = seal(&secret, random()?, origin, &eid, content.as_ref(), &sealed);
-    let lookups = lookups(&keyring.id, &event.kind, &|at| {
-        let found = members.iter().find(|(pointer, _)| pointer == at);
-        found.map(|(_, value)| (*value).clone())
-    });
+    let lookups = lookups(
+        &keyring.id,
+        &event.kind,
+        members.iter().map(|(p, v)| (p, *v)),
+    );
     Ok(Prepared {
         kind: event.kind.clone(),
         eid,
@@ -265,6 +267,48 @@ pub(super) fn prepare_own(
         fact: Some(fact),
         sealed: None,
         lookups: Vec::new(),
+        texts: Vec::new(),
+    })
+}
+
+/// Prepares one of the service's own entries that has content: one member, sealed under a slot of its own.
+pub(super) fn prepare_told(
+    keyring: &Keyring,
+    origin: &str,
+    service: Id16,
+    kind: &str,
+    at: &str,
+    value: Value,
+) -> Result<Prepared, AppendError> {
+    let id = Id16(random()?).to_hex();
+    let eid = keyring.id.eid(origin, &id);
+    let mut salts = Salts::new();
+    let disclosures = disclose([(at, &value)], || salts.next());
+    if let Some(e) = salts.failed.take() {
+        return Err(e.into());
+    }
+    let content = disclosures.commitment();
+    let lookups = lookups(&keyring.id, kind, [(at, &value)]);
+    let whole = Value::from_iter([("id", id.into()), ("source", origin.into()), (at, value)]);
+    let sealed = Sealed {
+        sameness: keyring.id.sameness(&json::canonical(&whole)),
+        texts: disclosures.texts,
+    };
+    let slot = keyring.slots.take()?.0;
+    let secret = keyring.slots.secret(slot)?.ok_or(AppendError::SlotGone)?;
+    let blob = seal(&secret, random()?, origin, &eid, content.as_ref(), &sealed);
+    Ok(Prepared {
+        kind: kind.to_owned(),
+        eid,
+        case: None,
+        trace: None,
+        span: None,
+        occurred: None,
+        producer: service,
+        content,
+        fact: None,
+        sealed: Some((Slot(slot.0), blob)),
+        lookups,
         texts: Vec::new(),
     })
 }

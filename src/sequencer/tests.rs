@@ -1,3 +1,6 @@
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod reads;
+
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
@@ -887,8 +890,10 @@ impl Unsound {
         let notes = FreshNotes::default();
         let (wrong, blind) = (Arc::default(), Arc::default());
         let clock = place.clock.clone();
+        let denials = Denials::default();
         let mut writer = Ledger::writer(
-            ORIGIN, PRODUCER, &keyring, &store, &books, guard, &guarded, clock, tail, &notes,
+            ORIGIN, PRODUCER, &keyring, &store, &books, guard, &guarded, clock, &denials, tail,
+            &notes,
         )?;
         writer.signed = Some(Head { size, root });
         writer.reader = Arc::new(Blind {
@@ -913,6 +918,7 @@ impl Unsound {
             jobs: Mutex::new(Some(jobs)),
             thread: Mutex::new(Some(thread)),
             conflicts: Mutex::default(),
+            denials,
             _lock: lock,
         });
         Ok(Self {

@@ -9,7 +9,9 @@ use std::time::Duration;
 use serde_json::{Map, json};
 use tokio::sync::oneshot;
 
+use super::accesses::WaitingAccess;
 use super::clock::{Clock, LedgerClock, Reading, Step};
+use super::denials::{Denials, Tally};
 use super::guard::Guard;
 use super::prepare::{Books, NewRows, Prepared, prepare_own};
 use super::{AppendError, AppendResult};
@@ -30,6 +32,8 @@ const IDLE: Duration = Duration::from_millis(200);
 pub(super) enum Job {
     /// Entries to append, all or none.
     Append(Box<Batch>),
+    /// A read to record.
+    Access(Box<WaitingAccess>),
     /// Somebody confirms that the clock is right although it is far behind the ledger.
     ConfirmClock(oneshot::Sender<()>),
     /// Somebody found an entry that the guard does not know yet: answer when it does.
@@ -46,7 +50,44 @@ pub(super) struct Batch {
     pub case_must_have: Option<(Id16, u64)>,
     /// A report that the first entry issues.
     pub report: Option<NewReport>,
-    pub reply: oneshot::Sender<AppendResult<Committed>>,
+    pub reply: Waiting,
+}
+
+/// Who waits for a batch.
+pub(super) enum Waiting {
+    /// Somebody who posted.
+    One(oneshot::Sender<AppendResult<Committed>>),
+    /// Readers whose reads the batch's one entry records.
+    Accesses(Vec<oneshot::Sender<AppendResult<u64>>>),
+    /// Nobody; refusals that could not be recorded are counted on.
+    Denials(Denials, Tally),
+}
+
+impl Waiting {
+    /// Tells what became of the batch. Whoever waited may be gone: what was written stands.
+    pub fn answer(self, done: AppendResult<Committed>) {
+        match self {
+            Self::One(reply) => {
+                let _ = reply.send(done);
+            }
+            Self::Accesses(all) => {
+                let seq = done.as_ref().ok().and_then(|d| Some(d.entries.first()?.0));
+                for reply in all {
+                    let _ = reply.send(match (seq, &done) {
+                        (Some(seq), _) => Ok(seq),
+                        (None, Err(e)) => Err(e.again()),
+                        (None, Ok(_)) => Err(AppendError::Closed),
+                    });
+                }
+            }
+            Self::Denials(book, tally) => {
+                if let Err(e) = done {
+                    tracing::warn!(component = "sequencer", error = %e, retryable = true, "refusals could not be recorded yet; they are counted on");
+                    book.give_back(tally);
+                }
+            }
+        }
+    }
 }
 
 /// What became of a batch.
@@ -91,6 +132,8 @@ pub(super) struct Writer {
     pub books: Arc<Books>,
     pub guard: Guard,
     pub clock: Arc<dyn Clock>,
+    /// Refusals that wait to be recorded.
+    pub denials: Denials,
     pub time: LedgerClock,
     /// A step of the clock that no entry tells of yet.
     pub step: Option<Step>,
@@ -183,12 +226,15 @@ impl Writer {
             let first = match jobs.recv_timeout(IDLE) {
                 Ok(job) => job,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.flush();
+                    match self.due_denials(false) {
+                        Some(batch) => self.commit(vec![batch]),
+                        None => self.flush(),
+                    }
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let mut group = Vec::new();
+            let (mut group, mut accesses) = (Vec::new(), Vec::new());
             let mut events = 0;
             let mut next = Some(first);
             while let Some(job) = next {
@@ -196,6 +242,10 @@ impl Writer {
                     Job::Append(batch) => {
                         events += batch.entries.len();
                         group.push(*batch);
+                    }
+                    Job::Access(access) => {
+                        events += 1;
+                        accesses.push(*access);
                     }
                     Job::ConfirmClock(done) => {
                         self.time.confirm();
@@ -212,11 +262,28 @@ impl Writer {
                     None
                 };
             }
+            group.extend(self.gather(accesses));
+            group.extend(self.due_denials(false));
             if !group.is_empty() {
                 self.commit(group);
             }
         }
+        if let Some(batch) = self.due_denials(true) {
+            self.commit(vec![batch]);
+        }
         self.flush();
+    }
+
+    /// A batch of one of the service's own entries: its identity is random, so nobody else has it.
+    pub fn own_batch(&self, entry: Prepared, reply: Waiting) -> Batch {
+        Batch {
+            entries: vec![entry],
+            rows: NewRows::default(),
+            looked_up_at: self.tail.frontier.size(),
+            case_must_have: None,
+            report: None,
+            reply,
+        }
     }
 
     /// Stores checkpoints that wait for a transaction to ride in.
@@ -383,7 +450,7 @@ impl Writer {
             match admit(&mut *t, &batch, &self.recent, &in_group, place.cases) {
                 Ok(None) => {}
                 Ok(Some(refusal)) => {
-                    let _ = batch.reply.send(Err(refusal));
+                    batch.reply.answer(Err(refusal));
                     continue;
                 }
                 Err(e) => {
@@ -487,7 +554,7 @@ impl Writer {
         for Placed { batch, entries } in placed {
             let texts = batch.entries.into_iter().map(|p| p.texts).collect();
             // A client that went away gets its receipts when it asks again.
-            let _ = batch.reply.send(Ok(Committed {
+            batch.reply.answer(Ok(Committed {
                 entries,
                 texts,
                 commit: Arc::clone(&commit),
@@ -559,7 +626,7 @@ impl Writer {
 
 fn refuse_all(group: Vec<Batch>, why: impl Fn() -> AppendError) {
     for batch in group {
-        let _ = batch.reply.send(Err(why()));
+        batch.reply.answer(Err(why()));
     }
 }
 

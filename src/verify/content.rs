@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
+use super::custody;
 use super::evidence::Proven;
 use super::format::{Predicate, Withheld};
 use super::outcome::{Code, Content, Log, Stop};
@@ -27,28 +28,28 @@ pub fn code_of(error: &ContentError) -> Code {
     }
 }
 
-/// Opens all entries, and gives each hidden digest its reason.
+/// Opens all entries, and gives each hidden digest its reason. Gives the payload's entries, its recorded reads, and the
+/// states.
 pub fn open(
     disclosures: &[String],
     predicate: &Predicate,
     proven: &Proven,
     duties: &Duties,
     log: &mut Log,
-) -> Result<(Vec<Entry>, Content), Stop> {
+) -> Result<(Vec<Entry>, Vec<Entry>, Content), Stop> {
     let mut pool = Pool::new(disclosures.iter().map(String::as_str)).map_err(|e| {
         let text =
             format!("{e}. The file shows something that the ledger does not hold in this form.");
         log.stop(code_of(&e), "/disclosures", text)
     })?;
     let mut entries = Vec::with_capacity(predicate.entries.len());
-    for (known, entry) in proven
-        .known
-        .values()
-        .filter(|k| k.payload)
-        .zip(&predicate.entries)
-    {
+    let payload = proven.known.values().filter(|k| k.payload);
+    let payload = payload.zip(predicate.entries.iter().map(|e| &e.digests));
+    let reads = proven.known.values().filter(|k| k.custody);
+    let reads = reads.zip(predicate.custody.iter().map(|e| &e.digests));
+    for (known, digests) in payload.chain(reads) {
         let leaf = known.leaf.clone();
-        let opened = pool.open(&entry.digests, leaf.content).map_err(|e| {
+        let opened = pool.open(digests, leaf.content).map_err(|e| {
             let text = format!(
                 "Entry {}: {e}. What the report shows of this entry is not what was recorded.",
                 leaf.seq
@@ -58,7 +59,7 @@ pub fn open(
         shapes(leaf.seq, leaf.occurred, &opened, log);
         entries.push(Entry {
             leaf,
-            digests: entry.digests.clone(),
+            digests: digests.clone(),
             opened,
             absences: BTreeMap::new(),
         });
@@ -67,8 +68,13 @@ pub fn open(
         let text = format!("{e}. The file shows something that no entry of the report commits to.");
         return Err(log.stop(code_of(&e), "/disclosures", text));
     }
+    let reads = entries.iter_mut().skip(predicate.entries.len());
+    for (entry, listed) in reads.zip(&predicate.custody) {
+        custody::shown(entry, listed, predicate.case, log);
+    }
     let content = absences(&mut entries, predicate, proven, duties, log);
-    Ok((entries, content))
+    let reads = entries.split_off(predicate.entries.len().min(entries.len()));
+    Ok((entries, reads, content))
 }
 
 /// Whether shown members are such as a ledger of format v1 writes.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::custody;
 use super::format::{MAX_CONSISTENCY, Predicate, ProvenEntry, ReportFile};
 use super::outcome::{Code, Log, Stop};
 use super::service::is_service;
@@ -17,8 +18,10 @@ pub struct Known {
     pub hash: Hash,
     /// What it says.
     pub leaf: Leaf,
-    /// Whether it stands in the payload.
+    /// Whether it is one of the payload's entries.
     pub payload: bool,
+    /// Whether it is one of the payload's recorded reads.
+    pub custody: bool,
 }
 
 /// A checkpoint that a pinned key signed.
@@ -143,6 +146,7 @@ pub fn read_leaf(text: &[u8], origin: &str, place: &str, log: &mut Log) -> Optio
         hash: Hash::leaf(text),
         leaf,
         payload: false,
+        custody: false,
     })
 }
 
@@ -173,6 +177,7 @@ pub fn prove(
         log,
     )?;
     let mut known = payload_leaves(predicate, log);
+    custody_leaves(predicate, &mut known, log);
     log.checkpoint()?;
     let head = &trusted.checkpoint;
     let mut last: Option<u64> = None;
@@ -249,6 +254,33 @@ fn payload_leaves(predicate: &Predicate, log: &mut Log) -> BTreeMap<u64, Known> 
         );
     }
     known
+}
+
+/// Reads the recorded reads' leaves, in an order of their own.
+fn custody_leaves(predicate: &Predicate, known: &mut BTreeMap<u64, Known>, log: &mut Log) {
+    let mut last: Option<u64> = None;
+    for (i, entry) in predicate.custody.iter().enumerate() {
+        let place = format!("payload:/predicate/custody/{i}/leaf");
+        let Some(read) = read_leaf(entry.leaf.as_bytes(), &predicate.ledger, &place, log) else {
+            continue;
+        };
+        let seq = read.leaf.seq;
+        let taken = known.get(&seq).is_some_and(|k| k.payload);
+        if taken || last.is_some_and(|l| l >= seq) {
+            let text = format!("Entry {seq} is not in ledger order, or it stands twice.");
+            log.add(Code::LeafOrder, place, text);
+            continue;
+        }
+        last = Some(seq);
+        custody::form(i, &read.leaf, entry, log);
+        known.insert(
+            seq,
+            Known {
+                custody: true,
+                ..read
+            },
+        );
+    }
 }
 
 fn consistency(

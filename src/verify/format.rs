@@ -37,6 +37,9 @@ pub const MAX_FILE: usize = 128 << 20;
 /// Longest `purpose`, `ground` and `authority`, in characters.
 pub const MAX_TEXT: usize = 500;
 
+/// Most entries that the list of recorded reads names.
+pub const MAX_CUSTODY: usize = 1_000;
+
 /// Most consistency proofs in one file.
 pub const MAX_CONSISTENCY: usize = 64;
 
@@ -67,7 +70,7 @@ pub struct ReportFile {
 pub struct Evidence {
     /// A signed checkpoint (C2SP tlog-checkpoint), with its cosignatures.
     pub checkpoint: String,
-    /// Every leaf of the payload, `report.issued`, `ledger.created`, each `key.rotated`, and each erasure that explains
+    /// Every leaf of the payload and of its list of reads, `report.issued`, `ledger.created`, each `key.rotated`, and each erasure that explains
     /// an absence; nothing else. In ledger order.
     pub entries: Vec<ProvenEntry>,
     /// Proofs that join the checkpoint to trees of other sizes, ascending by size, so that a checkpoint kept by an
@@ -80,7 +83,7 @@ pub struct Evidence {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ProvenEntry {
-    /// A leaf that stands in the payload.
+    /// A leaf that stands in the payload, its list of reads included.
     Payload {
         /// Its position.
         seq: u64,
@@ -194,6 +197,13 @@ pub struct Predicate {
     pub catalogues: BTreeMap<String, CatalogueDigest>,
     /// The entries, in ledger order.
     pub entries: Vec<PayloadEntry>,
+    /// The recorded reads of the case, in ledger order: entries `record.accessed` before the report's own entry. Left
+    /// out when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub custody: Vec<CustodyEntry>,
+    /// How many more entries may record reads of the case: they are older, or erased. Left out when none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custody_left_out: Option<u64>,
     /// What the issuer says about them.
     pub judgement: Judgement,
     /// What this reader may not see, and why. Sorted by nothing; each digest once.
@@ -265,6 +275,21 @@ pub struct PayloadEntry {
     /// All its top-level disclosure digests, base64url.
     #[serde(with = "text::b64url::list")]
     pub digests: Vec<Hash>,
+}
+
+/// An entry that records reads, of the case and perhaps of others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CustodyEntry {
+    /// The leaf's exact text.
+    pub leaf: String,
+    /// All its top-level disclosure digests, base64url: one.
+    #[serde(with = "text::b64url::list")]
+    pub digests: Vec<Hash>,
+    /// The digests of those of its accesses that are to the case, base64url; at least one. The others are nothing that
+    /// a reader of this report may see.
+    #[serde(with = "text::b64url::list")]
+    pub accesses: Vec<Hash>,
 }
 
 /// A line of the withheld manifest.

@@ -8,6 +8,7 @@
 
 mod case;
 mod content;
+pub mod custody;
 mod evidence;
 pub mod format;
 mod freshness;
@@ -25,6 +26,6 @@ mod tests;
 
 pub use judgement::{Judge, catalogue};
 pub use outcome::{
-    Basis, Code, Committed, Content, Freshness, Heading, Integrity, Problem, Process,
+    Basis, Code, Committed, Content, Custody, Freshness, Heading, Integrity, Problem, Process,
     ProcessVerdict, ReceiptCheck, ReportCheck, Sequence, Touches, Verdict, Verdicts,
 };

@@ -161,6 +161,10 @@ codes! {
     WithheldShown = "withheld.shown" Integrity;
     /// The withheld manifest gives a place that is already taken, or none.
     WithheldPointer = "withheld.pointer" Integrity;
+    /// The list of recorded reads, or an entry of it, is not of its form, or out of its place.
+    CustodyForm = "custody.form" Integrity;
+    /// A read is shown that is not one of the report's case.
+    CustodyForeign = "custody.foreign" Integrity;
     /// The judgement refers to something that is not in the report.
     JudgementReference = "judgement.reference" Integrity;
     /// What an outside party kept is not part of this history.
@@ -343,6 +347,17 @@ pub struct Content {
     pub missing: u64,
 }
 
+/// How many recorded reads of its case a report lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Custody {
+    /// Reads, up to the report's own entry.
+    pub accesses: u64,
+    /// Entries that record them.
+    pub entries: u64,
+    /// Entries that may record more of them and are not listed, as the issuer states.
+    pub left_out: u64,
+}
+
 /// What a report says of itself; given only when the report key signed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Heading {
@@ -401,6 +416,9 @@ pub struct ReportCheck {
     pub entries: u64,
     /// States of the disclosures.
     pub content: Content,
+    /// The recorded reads of the case; absent when the report lists none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custody: Option<Custody>,
 }
 
 impl ReportCheck {

@@ -2,15 +2,16 @@
 
 use super::case;
 use super::content;
+use super::custody::{self, CustodyItem};
 use super::evidence::{self, Proven};
 use super::format::{
-    MAX_TEXT, PREDICATE, Predicate, ReportFile, STATEMENT, Statement, VERSION, parse,
+    MAX_CUSTODY, MAX_TEXT, PREDICATE, Predicate, ReportFile, STATEMENT, Statement, VERSION, parse,
 };
 use super::freshness;
 use super::judgement::{self, Judge};
 use super::outcome::{
-    Basis, Code, Content, Freshness, Heading, Integrity, Log, Process, ProcessVerdict, ReportCheck,
-    Sequence, Stop, Touches, Verdict, Verdicts,
+    Basis, Code, Content, Custody, Freshness, Heading, Integrity, Log, Process, ProcessVerdict,
+    ReportCheck, Sequence, Stop, Touches, Verdict, Verdicts,
 };
 use super::service::{self, Duties};
 use crate::json::pointer;
@@ -29,6 +30,8 @@ pub struct OpenedReport {
     pub statement: Option<Statement>,
     /// The entries with what is shown of them; empty when integrity is broken.
     pub entries: Vec<Entry>,
+    /// The recorded reads of the case; empty when integrity is broken.
+    pub custody: Vec<CustodyItem>,
 }
 
 /// Checks a report file with nothing but pinned keys.
@@ -67,11 +70,13 @@ pub fn open(
         checkpoint_size: facts.checkpoint_size,
         entries: facts.entry_count,
         content: facts.content,
+        custody: facts.custody,
     };
     OpenedReport {
         check,
         statement: facts.statement.filter(|_| intact),
         entries: if intact { facts.entries } else { Vec::new() },
+        custody: if intact { facts.reads } else { Vec::new() },
     }
 }
 
@@ -81,6 +86,8 @@ struct Facts {
     heading: Option<Heading>,
     statement: Option<Statement>,
     entries: Vec<Entry>,
+    reads: Vec<CustodyItem>,
+    custody: Option<Custody>,
     checkpoint_size: Option<u64>,
     entry_count: u64,
     case_entries: Option<u64>,
@@ -136,8 +143,16 @@ fn run(
         log.add(Code::ProfileDigest, "payload:/predicate/profile", text);
     }
 
-    let (entries, content) = content::open(&file.disclosures, predicate, &proven, &duties, log)?;
+    let (entries, reads, content) =
+        content::open(&file.disclosures, predicate, &proven, &duties, log)?;
     facts.content = content;
+    facts.reads = custody::items(&reads, predicate);
+    let left_out = predicate.custody_left_out.unwrap_or_default();
+    facts.custody = (!reads.is_empty() || left_out > 0).then_some(Custody {
+        accesses: facts.reads.len() as u64,
+        entries: reads.len() as u64,
+        left_out,
+    });
     case::ids(&entries, predicate.case, log);
     judgement::references(predicate, &entries, log);
     facts.freshness = Some(freshness::judge(
@@ -226,6 +241,8 @@ fn values(p: &Predicate, log: &mut Log) -> Result<(), Stop> {
         ("catalogues", p.catalogues.keys().all(language)),
         ("entries", !p.entries.is_empty()),
         ("withheld", withheld),
+        ("custody", p.custody.len() <= MAX_CUSTODY),
+        ("custody_left_out", p.custody_left_out != Some(0)),
         ("profile/json", p.profile.json.is_object()),
     ];
     for (name, good) in checks {

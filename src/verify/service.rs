@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::custody::{self, RECORD_ACCESSED};
 use super::evidence::Proven;
 use super::format::Predicate;
 use super::outcome::{Code, Log, Stop};
@@ -29,7 +30,7 @@ const SERVICE: [&str; 14] = [
     CONTENT_ERASED,
     RETENTION_APPLIED,
     "trace.sealed",
-    "record.accessed",
+    RECORD_ACCESSED,
     "access.denied",
     "post.conflicted",
     "hold.placed",
@@ -117,7 +118,7 @@ pub fn duties(proven: &Proven, predicate: &Predicate, log: &mut Log) -> Result<D
             REPORT_ISSUED if !known.payload && issued.is_none() => issued = Some(*seq),
             LEDGER_CREATED if *seq == 0 => {}
             KEY_ROTATED => {}
-            _ if known.payload => {}
+            _ if known.payload || known.custody => {}
             kind => log.add(
                 Code::EvidenceUnneeded,
                 place,
@@ -131,6 +132,7 @@ pub fn duties(proven: &Proven, predicate: &Predicate, log: &mut Log) -> Result<D
     };
     let report_key = keys_in_force(proven, issued, log)?;
     issued_fact(proven, predicate, issued, log);
+    custody::place(&proven.known, predicate, issued, log);
     Ok(Duties {
         report_key,
         issued,

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::outcome::{Problem, ProcessVerdict, ReceiptCheck, ReportCheck, Verdict};
+use super::custody::CustodyItem;
+use super::outcome::{Custody, Problem, ProcessVerdict, ReceiptCheck, ReportCheck, Verdict};
 
 /// The outcome of checking a report: the first problem first, then each verdict on its own line.
 #[must_use]
@@ -31,6 +32,9 @@ pub fn report(check: &ReportCheck) -> String {
         let _ = write!(facts, "; checkpoint of {size} entries");
     }
     line(&mut out, "record", &facts);
+    if let Some(c) = &check.custody {
+        line(&mut out, "custody", &custody(c));
+    }
     if let Some(h) = &check.report {
         let text = format!(
             "{} of {}, recorded {}, for the role `{}`, made by {}",
@@ -43,6 +47,61 @@ pub fn report(check: &ReportCheck) -> String {
     }
     rest(&mut out, &check.problems);
     out
+}
+
+fn custody(c: &Custody) -> String {
+    let many = |n: u64, one: &'static str, more: &'static str| if n == 1 { one } else { more };
+    let mut text = format!(
+        "the report lists {} recorded {} of this case, in {} {} before its own",
+        c.accesses,
+        many(c.accesses, "read", "reads"),
+        c.entries,
+        many(c.entries, "entry", "entries")
+    );
+    if c.left_out > 0 {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "; {} more that may record such reads are older or erased, and not listed",
+            c.left_out
+        );
+    }
+    text
+}
+
+/// The recorded reads of the case, one a line.
+#[must_use]
+pub fn reads(items: &[CustodyItem]) -> Vec<String> {
+    let one = |item: &CustodyItem| {
+        let mut out = String::new();
+        let mut text = format!("recorded {}", item.recorded);
+        match &item.access {
+            None => text.push_str("; who read what is not shown here"),
+            Some(access) => {
+                let word = |name: &str| {
+                    let value = access.get(name).filter(|v| !v.is_null());
+                    value.map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
+                };
+                let names = [
+                    "principal",
+                    "role",
+                    "resource",
+                    "report",
+                    "count",
+                    "content",
+                    "purpose",
+                ];
+                for name in names {
+                    if let Some(value) = word(name) {
+                        let _ = write!(text, "; {name} {value}");
+                    }
+                }
+            }
+        }
+        line(&mut out, &format!("  #{}", item.seq), &text);
+        out.trim_end().to_owned()
+    };
+    items.iter().map(one).collect()
 }
 
 /// The outcome of checking a receipt, likewise.

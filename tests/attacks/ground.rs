@@ -134,6 +134,11 @@ pub fn ledger(events: u64) -> Outcome<Ground> {
             purpose: "review".into(),
             supersedes: None,
             content: true,
+            access: whereas::sequencer::Access::new(
+                Id16([8; 16]),
+                "report.issue",
+                Timestamp::EPOCH,
+            ),
         };
         let now = Timestamp::parse_rfc3339("2026-01-13T00:00:00Z")?;
         let profile = Profile::builtin()?;

@@ -59,6 +59,7 @@ const TABLE: &[Row] = &[
     ("GET",    "/v1/ledgers/{ledger}/entries/{seq}/receipt",    [401, 401, 403, 403, 403, 200, 403, 403, 403], Gets("auditor", 404)),
     ("GET",    "/v1/ledgers/{ledger}/cases/{case}",             [401, 401, 403, 200, 200, 404, 200, 200, 403], Gets("investigator", 404)),
     ("GET",    "/v1/ledgers/{ledger}/cases/{case}/why",         [401, 401, 403, 200, 200, 404, 200, 200, 403], Gets("investigator", 404)),
+    ("GET",    "/v1/ledgers/{ledger}/cases/{case}/accesses",    [401, 401, 403, 200, 200, 403, 200, 200, 403], Gets("investigator", 404)),
     ("GET",    "/v1/ledgers/{ledger}/traces/{trace}",           [401, 401, 403, 200, 200, 200, 200, 200, 403], Gets("investigator", 404)),
     ("GET",    "/v1/ledgers/{ledger}/traces/{trace}/why",       [401, 401, 403, 200, 200, 200, 200, 200, 403], Gets("investigator", 404)),
     ("GET",    "/v1/ledgers/{ledger}/recommendations/{recommendation}",     [401, 401, 403, 200, 200, 404, 200, 200, 403], Gets("investigator", 404)),
@@ -128,7 +129,7 @@ fn cast(service: &Service) -> Cast {
         ("trace", trace.to_owned()),
         ("recommendation", drafted.unwrap().to_owned()),
         ("report", report["id"].as_str().unwrap().to_owned()),
-        ("seq", (report["seq"].as_u64().unwrap() - 1).to_string()),
+        ("seq", (report["seq"].as_u64().unwrap() - 2).to_string()),
     ]);
     Cast {
         clients,

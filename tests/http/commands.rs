@@ -359,6 +359,7 @@ fn verifying_ends_with_the_code_that_it_documents() {
     let case = events[0]["case_id"].as_str().unwrap();
     let order = json!({"subject": {"case": case}, "purpose": "A test"});
     let issued = investigator.post(&at("/reports"), &order).json(201);
+    let kept = investigator.get(&at("/checkpoint"));
     let file = investigator.get(issued["href"].as_str().unwrap());
     std::fs::write(path("report.json"), &file.body).unwrap();
     std::fs::write(path("cut.json"), &file.body[..file.body.len() / 2]).unwrap();
@@ -418,7 +419,6 @@ fn verifying_ends_with_the_code_that_it_documents() {
         printed(&verify("report", &args), 2);
     }
     // A checkpoint that somebody kept outside anchors the report; one of another history contradicts it.
-    let kept = investigator.get(&at("/checkpoint"));
     std::fs::write(path("kept"), &kept.body).unwrap();
     let anchored = [
         "report.json",

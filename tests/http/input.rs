@@ -616,6 +616,8 @@ fn every_problem_is_documented_and_provoked() {
     provoke(producer.delete("/v1/me"));
     provoke(investigator.get(&at("/events?x=1")));
     provoke(investigator.get(&at("/events?cursor=x")));
+    let purpose = [("whereas-purpose", "")];
+    provoke(investigator.send("GET", &at("/events"), &purpose, Vec::new()));
     provoke(admin.post("/v1/principals", &json!({})));
     post(&producer, &changed(|_| {})).json(201);
     provoke(post(&producer, &changed(|e| e["data"]["x"] = json!(1))));
@@ -643,6 +645,7 @@ fn every_problem_is_documented_and_provoked() {
     }
     provoke(several);
     service.clock.set(-600);
+    provoke(investigator.get(&at("/events")));
     provoke(post(&producer, &simple("late", "C").to_string()));
     let confirmed = admin.send("POST", &at("/clock/confirm"), &[], Vec::new());
     confirmed.json(200);

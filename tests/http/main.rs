@@ -11,6 +11,7 @@
 mod findings;
 mod harness;
 
+mod accesses;
 mod authorization;
 mod commands;
 mod corpus;

@@ -89,6 +89,7 @@ async fn ledger(dir: &Path, events: u64) -> Outcome {
         purpose: "review".into(),
         supersedes: None,
         content: true,
+        access: crate::sequencer::Access::new(Id16([8; 16]), "report.issue", Timestamp::EPOCH),
     };
     let now = Timestamp::parse_rfc3339("2026-01-13T00:00:00Z")?;
     crate::report::issue(&ledger, &order, &Everything, &Profile::builtin()?, now).await?;

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::event;
 use crate::keyring::{IdKey, KeyringError, SLOT_LEN, SlotId, Slots, open};
 use crate::ledger::content::{ContentError, Opened, Pool};
@@ -117,7 +115,13 @@ pub(super) fn look(
         return Ok(found);
     };
     found.state = State::Opened;
-    match open(&secret, &leaf.ledger, &leaf.eid, leaf.content.as_ref(), blob) {
+    match open(
+        &secret,
+        &leaf.ledger,
+        &leaf.eid,
+        leaf.content.as_ref(),
+        blob,
+    ) {
         Ok(sealed) => inside(leaf, &sealed.texts, keys, &mut found),
         Err(e) => {
             let text = format!(
@@ -152,9 +156,11 @@ fn inside(leaf: &Leaf, texts: &[String], keys: &ContentKeys, found: &mut Found) 
         found.problems.push((LedgerCode::ContentForm, text));
     }
     let shown = crate::verify::ledger::shapes(leaf, &opened);
-    found
-        .problems
-        .extend(shown.into_iter().map(|text| (LedgerCode::ContentForm, text)));
+    found.problems.extend(
+        shown
+            .into_iter()
+            .map(|text| (LedgerCode::ContentForm, text)),
+    );
     if let (Some(source), Some(id)) = (opened.text("/source"), opened.text("/id"))
         && keys.id.eid(source, id) != leaf.eid
     {
@@ -169,9 +175,7 @@ fn inside(leaf: &Leaf, texts: &[String], keys: &ContentKeys, found: &mut Found) 
         let text = format!("The trace of entry {seq} is not the image of the one in its content.");
         found.problems.push((LedgerCode::ContentIdentity, text));
     }
-    found.blind = opened
-        .text("/case_id")
-        .map(|id| keys.id.blind("case", id));
+    found.blind = opened.text("/case_id").map(|id| keys.id.blind("case", id));
     if found.blind.is_some() != leaf.case.is_some() && event::is_declared(&leaf.kind, "/case_id") {
         let text = format!(
             "Entry {seq} {}.",
@@ -183,9 +187,9 @@ fn inside(leaf: &Leaf, texts: &[String], keys: &ContentKeys, found: &mut Found) 
         );
         found.problems.push((LedgerCode::ContentIdentity, text));
     }
-    found.lookups = lookups(&keys.id, &leaf.kind, &|at| -> Option<Value> {
-        opened.get(at).map(|d| opened.expand(d.value))
-    });
+    let members = opened.members.iter();
+    let members = members.map(|(at, m)| (at, opened.expand(&m.value)));
+    found.lookups = lookups(&keys.id, &leaf.kind, members);
 }
 
 /// Opens all disclosures against the leaf's commitment; each must be referred to exactly once.

@@ -267,7 +267,7 @@ impl Play {
         let opened =
             verify::report::open(report, std::slice::from_ref(vkey), &[], Some(&judge_again));
         if let Some(statement) = &opened.statement {
-            for line in story(report, statement, &opened.entries, &self.lang)? {
+            for line in story(report, statement, &opened, &self.lang)? {
                 say(&line)?;
             }
         }

@@ -80,7 +80,7 @@ const VALUES: [&str; 51] = [
 ];
 
 /// Parts of a report.
-const HEADINGS: [&str; 12] = [
+const HEADINGS: [&str; 13] = [
     "summary",
     "reasons",
     "authority",
@@ -92,6 +92,7 @@ const HEADINGS: [&str; 12] = [
     "limits",
     "findings",
     "timeline",
+    "reads",
     "untold",
 ];
 

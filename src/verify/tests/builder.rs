@@ -13,6 +13,7 @@ use crate::ledger::dsse::{Envelope, IN_TOTO};
 use crate::ledger::note::{NoteSigner, Vkey};
 use crate::ledger::tree::{Frontier, NodeId, consistency, inclusion};
 use crate::ledger::{CaseLink, Hash, Id16, Leaf, SpanId, Timestamp, sha256};
+use crate::verify::custody;
 use crate::verify::format::*;
 
 pub const ORIGIN: &str = "ledger.example/a";
@@ -267,6 +268,8 @@ pub struct Build {
     pub checkpoint_key: NoteSigner,
     pub case: Option<Id16>,
     pub subject: Subject,
+    /// Chooses the accesses that the report lists of its case's reads.
+    pub list: fn(&Value) -> bool,
     /// Withheld top-level pointers.
     pub withhold: Vec<&'static str>,
     pub file: LedgerHook<ReportFile>,
@@ -292,6 +295,7 @@ impl Default for Build {
             checkpoint_key: checkpoint_signer(),
             case: Some(CASES[0]),
             subject: Subject::Case(CASES[0].to_hex()),
+            list: |access| custody::concerns(access, &CASES[0]),
             withhold: Vec::new(),
             file: Box::new(|_, _| {}),
         }
@@ -354,8 +358,9 @@ impl Build {
             disclosures: chosen
                 .iter()
                 .flat_map(|i| ledger.disclosures[*i].clone())
+                .chain(reads_shown(&ledger, &statement.predicate.custody))
                 .collect(),
-            evidence: self.evidence(&ledger, &chosen),
+            evidence: self.evidence(&ledger, &chosen, &statement.predicate.custody),
             catalogues: BTreeMap::from([("en".into(), catalogue())]),
         };
         let hidden: Vec<Hash> = statement
@@ -374,8 +379,9 @@ impl Build {
         }
     }
 
-    fn evidence(&self, ledger: &Ledger, chosen: &[usize]) -> Evidence {
+    fn evidence(&self, ledger: &Ledger, chosen: &[usize], reads: &[CustodyEntry]) -> Evidence {
         let mut entries = Vec::new();
+        let listed = |text: &String| reads.iter().any(|r| r.leaf == *text);
         for (i, text) in ledger.leaves.iter().enumerate() {
             let seq = i as u64;
             let kind = Leaf::decode(text.as_bytes())
@@ -388,7 +394,7 @@ impl Build {
                 "content.erased",
             ]
             .contains(&kind.as_str());
-            if chosen.contains(&i) {
+            if chosen.contains(&i) || listed(text) {
                 entries.push(ProvenEntry::Payload {
                     seq,
                     path: ledger.path(seq),
@@ -405,6 +411,27 @@ impl Build {
             entries,
             consistency: Vec::new(),
         }
+    }
+
+    /// The recorded reads that the ledger holds.
+    fn custody(&self, ledger: &Ledger) -> Vec<CustodyEntry> {
+        let mut out = Vec::new();
+        for (i, text) in ledger.leaves.iter().enumerate() {
+            let is_read =
+                Leaf::decode(text.as_bytes()).is_ok_and(|l| l.kind == custody::RECORD_ACCESSED);
+            let read = |d: &String| crate::ledger::disclosure::decode(d).unwrap();
+            let elements = ledger.disclosures[i].iter().map(read);
+            let listed = elements.filter(|d| d.pointer.is_none() && (self.list)(&d.value));
+            let accesses: Vec<Hash> = listed.map(|d| d.digest).collect();
+            if is_read && !accesses.is_empty() {
+                out.push(CustodyEntry {
+                    leaf: text.clone(),
+                    digests: ledger.digests[i].clone(),
+                    accesses,
+                });
+            }
+        }
+        out
     }
 
     fn state(&self, ledger: &Ledger, chosen: &[usize]) -> Statement {
@@ -482,11 +509,25 @@ impl Build {
                         digests: ledger.digests[*i].clone(),
                     })
                     .collect(),
+                custody: self.custody(ledger),
+                custody_left_out: None,
                 withheld: withheld.collect(),
                 judgement: JUDGE(&self.subject, &entries, &json!({})).unwrap(),
             },
         }
     }
+}
+
+/// What a reader is shown of the listed reads.
+fn reads_shown(ledger: &Ledger, reads: &[CustodyEntry]) -> Vec<String> {
+    let all = ledger.disclosures.iter().flatten();
+    let wanted = |d: &&String| {
+        let digest = crate::ledger::disclosure::digest(d);
+        reads
+            .iter()
+            .any(|r| r.digests.contains(&digest) || r.accesses.contains(&digest))
+    };
+    all.filter(wanted).cloned().collect()
 }
 
 /// The disclosures with these digests, and all that lie beneath them.

@@ -2,6 +2,7 @@
 
 mod builder;
 mod bytes;
+mod custody;
 mod forged;
 mod receipts;
 mod sound;
@@ -27,6 +28,7 @@ fn first(check: &ReportCheck) -> Option<Code> {
 #[test]
 fn every_code_is_in_the_corpus() {
     let corpus = [
+        include_str!("custody.rs"),
         include_str!("forged.rs"),
         include_str!("receipts.rs"),
         include_str!("sound.rs"),

@@ -21,8 +21,10 @@ use tempfile::TempDir;
 use whereas::access::Access;
 use whereas::http::{self, Server};
 use whereas::judge::Profile;
+use whereas::ledger::Leaf;
 use whereas::ledger::note::Vkey;
 use whereas::sequencer::{Clock, Ledger, LedgerPaths, Limits};
+use whereas::store::EntryQuery;
 use whereas::store::sqlite_server::SqliteServerStore;
 
 pub use client::{Answer, Client, segment};
@@ -193,6 +195,17 @@ impl Service {
     pub fn size(&self) -> u64 {
         self.server().ledgers[LEDGER].size()
     }
+
+    /// The types of all entries.
+    pub fn kinds(&self) -> Vec<String> {
+        kinds(&self.server().ledgers[LEDGER])
+    }
+
+    /// Number of entries but for those that tell of reads and refusals.
+    pub fn size_but_reads(&self) -> usize {
+        let all = self.kinds().into_iter();
+        all.filter(|kind| !is_read(kind)).count()
+    }
 }
 
 impl Drop for Service {
@@ -201,6 +214,24 @@ impl Drop for Service {
             self.stop();
         }
     }
+}
+
+/// The types of all entries of a ledger.
+pub fn kinds(ledger: &Ledger) -> Vec<String> {
+    let query = EntryQuery {
+        below: ledger.size(),
+        limit: 1_000_000,
+        ..EntryQuery::default()
+    };
+    let entries = ledger.reader().entries(&query).unwrap().into_iter();
+    entries
+        .map(|e| Leaf::decode(&e.leaf).unwrap().kind)
+        .collect()
+}
+
+/// Whether entries of this type tell of reads or refusals.
+pub fn is_read(kind: &str) -> bool {
+    ["record.accessed", "access.denied"].contains(&kind)
 }
 
 pub fn origin(name: &str) -> String {
