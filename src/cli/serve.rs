@@ -139,7 +139,8 @@ pub(super) async fn open(config: &Config) -> Result<web::Data<Server>, Failure> 
         })?;
         ledgers.insert(name, ledger);
     }
-    let server = web::Data::new(Server::new(ledgers, access, config.read_profile()?, clock)?);
+    let server = Server::new(ledgers, access, config.read_profile()?, clock)?;
+    let server = web::Data::new(server.with_public_log(config.public_log));
     server.record_profile().await?;
     server.record_changes().await;
     Ok(server)

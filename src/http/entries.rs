@@ -7,7 +7,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Entries, InLedger, Proofs, Sight};
 use super::problem::{Kind, Problem, ProblemBody};
-use super::text;
+use super::proofs::receipt_for;
+use super::{Server, text};
 use crate::access::Permission;
 use crate::ledger::content::Opened;
 use crate::ledger::{Hash, Id16, Leaf, Timestamp, b64url, decode_b64url};
@@ -408,18 +409,29 @@ pub async fn read_entry(
     Ok(HttpResponse::Ok().json(item))
 }
 
+/// In which checkpoint.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct AnyReceiptQuery {
+    /// In the checkpoint of this size, which must be a commit's, or `latest` for the newest that is published. Without
+    /// it, in that of the entry's own commit.
+    #[param(example = "latest")]
+    size: Option<String>,
+}
+
 /// Fetch the receipt of any entry.
 ///
-/// Always the same bytes: the proof to the checkpoint of the entry's own commit.
+/// The proof to the checkpoint of the entry's own commit, always the same bytes; or with `size` to a later one.
 #[utoipa::path(
     tag = "Proofs",
-    params(("ledger" = String, Path, description = "Name of the ledger", example = "demo"), ("seq" = u64, Path, description = "Position", example = 7)),
+    params(("ledger" = String, Path, description = "Name of the ledger", example = "demo"), ("seq" = u64, Path, description = "Position", example = 7), AnyReceiptQuery),
     responses(
         (status = 200, description = "The receipt, a C2SP tlog-proof file", body = String, content_type = "text/plain",
          example = json!("c2sp.org/tlog-proof@v1\nextra eyJjYXNlIjo…\nindex 7\n…")),
+        (status = 400, description = "The size is not understood, or the entry does not stand in it", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not permitted", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No such entry", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such entry, or no commit of this size", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Unavailable; try again", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("token" = []))
@@ -428,6 +440,8 @@ pub async fn read_entry(
 pub async fn any_receipt(
     at: InLedger<Proofs>,
     path: web::Path<(String, u64)>,
+    query: web::Query<AnyReceiptQuery>,
+    server: web::Data<Server>,
 ) -> Result<HttpResponse, Problem> {
     let entry = stored(&at.ledger, path.1)?;
     let leaf = Leaf::decode(&entry.leaf).map_err(Problem::internal)?;
@@ -442,9 +456,6 @@ pub async fn any_receipt(
     if !at.sight(Permission::ReadProofs).sees(blind.as_ref()) {
         return Err(Problem::not_found("entry"));
     }
-    let receipt = at
-        .ledger
-        .receipt(path.1)?
-        .ok_or_else(|| Problem::not_found("entry"))?;
+    let receipt = receipt_for(&server, &at.ledger, path.1, query.size.as_deref())?;
     Ok(text(receipt.encode()))
 }

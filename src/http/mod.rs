@@ -9,7 +9,9 @@ mod ledgers;
 mod log;
 mod principals;
 mod problem;
+mod proofs;
 mod reports;
+mod tiles;
 mod vocabulary;
 
 use std::collections::{BTreeMap, HashMap};
@@ -51,7 +53,8 @@ pub struct Server {
     /// The clock.
     pub clock: Arc<dyn Clock>,
     catalogues: BTreeMap<&'static str, Catalogue>,
-    published: Mutex<HashMap<String, (Duration, String)>>,
+    public_log: bool,
+    published: Mutex<HashMap<String, (Duration, u64, String)>>,
     recording: tokio::sync::Mutex<()>,
 }
 
@@ -76,6 +79,7 @@ impl Server {
             profile,
             clock,
             catalogues,
+            public_log: false,
             published: Mutex::default(),
             recording: tokio::sync::Mutex::new(()),
         })
@@ -89,21 +93,30 @@ impl Server {
             .join(", ")
     }
 
-    /// The published checkpoint: the newest, but at most one a second, so that single events cannot be told apart.
-    fn published_checkpoint(&self, ledger: &Ledger) -> Result<String, StoreError> {
+    /// The same server with checkpoints and hash tiles for everybody, without a token. Leaves stay closed.
+    #[must_use]
+    pub fn with_public_log(mut self, public: bool) -> Self {
+        self.public_log = public;
+        self
+    }
+
+    /// The published checkpoint and its size: the newest, but at most one a second, so that single events cannot be
+    /// told apart.
+    fn published(&self, ledger: &Ledger) -> Result<(u64, String), StoreError> {
         let now = self.clock.elapsed();
         let mut published = self
             .published
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some((when, note)) = published.get(ledger.name())
+        if let Some((when, size, note)) = published.get(ledger.name())
             && now.saturating_sub(*when) < PUBLISH_EVERY
         {
-            return Ok(note.clone());
+            return Ok((*size, note.clone()));
         }
-        let (_, note) = ledger.checkpoint()?;
-        published.insert(ledger.name().to_owned(), (now, note.clone()));
-        Ok(note)
+        let (checkpoint, note) = ledger.checkpoint()?;
+        let name = ledger.name().to_owned();
+        published.insert(name, (now, checkpoint.size, note.clone()));
+        Ok((checkpoint.size, note))
     }
 
     /// Records changes of principals, grants and tokens in the ledgers that they concern. What cannot be recorded now
@@ -276,6 +289,12 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(ledgers::read_keys)
         .service(ledgers::read_checkpoint)
         .service(ledgers::confirm_clock)
+        .service(proofs::checkpoint_of_size)
+        .service(proofs::inclusion_proof)
+        .service(proofs::consistency_proof)
+        .service(tiles::log_checkpoint)
+        .service(tiles::entry_bundle)
+        .service(tiles::hash_tile)
         .service(principals::me)
         .service(principals::list_principals)
         .service(principals::create_principal)
@@ -342,7 +361,7 @@ static ALLOWED: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
 async fn nowhere(request: HttpRequest) -> HttpResponse {
     let Some(methods) = request
         .match_pattern()
-        .and_then(|pattern| ALLOWED.get(&pattern))
+        .and_then(|pattern| ALLOWED.get(&pattern.replace(":.*}", "}")))
     else {
         return Problem::not_found("address").error_response();
     };

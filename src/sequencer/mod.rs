@@ -12,6 +12,7 @@ mod guard;
 mod prepare;
 mod proofs;
 mod recover;
+mod tiles;
 mod writer;
 
 use std::collections::HashMap;
@@ -38,6 +39,7 @@ pub use create::{Replaces, is_ledger_name};
 use errors::AppendResult;
 pub use errors::{AppendError, OpenError};
 pub use guard::{Guard, GuardError};
+pub use tiles::{TILE, TileId};
 use prepare::{Books, NewRows, Prepared, Salts, prepare, prepare_own};
 use writer::FreshNotes;
 use writer::{Batch, Committed, Job, Recent, Writer};

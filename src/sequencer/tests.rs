@@ -831,6 +831,12 @@ impl LedgerReader for Blind {
     ) -> Result<Option<crate::store::Commitment>, StoreError> {
         self.store.commitment_at_least(size)
     }
+    fn commitment_at_most(
+        &self,
+        size: u64,
+    ) -> Result<Option<crate::store::Commitment>, StoreError> {
+        self.store.commitment_at_most(size)
+    }
     fn unsigned_commitments(
         &self,
         limit: usize,

@@ -303,6 +303,13 @@ fn notes_follow_their_commits() -> Outcome {
         Some((10, [1, 2, 3, 4]))
     );
     assert_eq!(b.store.commitment_at_least(11)?, None);
+    let at_most = |size| -> Result<Option<u64>, StoreError> {
+        Ok(b.store.commitment_at_most(size)?.map(|c| c.size))
+    };
+    assert_eq!(
+        (at_most(3)?, at_most(4)?, at_most(9)?, at_most(99)?),
+        (None, Some(4), Some(4), Some(10))
+    );
     Ok(())
 }
 
