@@ -111,7 +111,9 @@ fn no_commit(ledger: &Ledger, size: u64) -> Result<Problem, Problem> {
     };
     Ok(Problem::new(
         Kind::NotFound,
-        format!("No commit led to exactly {size} entries, so that no checkpoint of it was signed; {near}."),
+        format!(
+            "No commit led to exactly {size} entries, so that no checkpoint of it was signed; {near}."
+        ),
     ))
 }
 
@@ -240,9 +242,9 @@ pub(super) fn receipt_for(
             }
             size
         }
-        Some(text) => text.parse().map_err(|_| {
-            invalid("`size` must be a number of entries, or `latest`.".to_owned())
-        })?,
+        Some(text) => text
+            .parse()
+            .map_err(|_| invalid("`size` must be a number of entries, or `latest`.".to_owned()))?,
     };
     within(ledger, "size", size)?;
     if size <= seq {

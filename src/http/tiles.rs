@@ -233,7 +233,17 @@ mod tests {
     #[test]
     fn a_level_is_below_64() {
         assert!(parse_tile("0", "000").is_some() && parse_tile("63", "000").is_some());
-        for level in ["64", "256", "00", "01", "-1", "", "x", "entries", "18446744073709551616"] {
+        for level in [
+            "64",
+            "256",
+            "00",
+            "01",
+            "-1",
+            "",
+            "x",
+            "entries",
+            "18446744073709551616",
+        ] {
             assert_eq!(parse_tile(level, "000"), None, "{level}");
         }
     }
