@@ -225,6 +225,17 @@ impl Sight {
     }
 }
 
+impl Sight {
+    /// The blind images of the cases; `None` when it is every case.
+    #[must_use]
+    pub fn cases(&self) -> Option<Vec<Id16>> {
+        match &self.0 {
+            CaseFilter::All => None,
+            CaseFilter::Only(cases) => Some(cases.iter().map(|c| c.0).collect()),
+        }
+    }
+}
+
 impl CaseSight for Sight {
     fn sees(&self, blind: Option<&Id16>) -> bool {
         match blind {

@@ -5,6 +5,7 @@ mod auth;
 mod body;
 mod entries;
 mod events;
+mod findings;
 mod ledgers;
 mod log;
 mod principals;
@@ -35,12 +36,18 @@ use crate::access::{Access, PendingChange};
 use crate::judge::{self, Catalogue, Profile};
 use crate::sequencer::{Clock, Ledger};
 use crate::store::{EntryQuery, StoreError};
+use crate::survey::{Bounds, Survey};
 
 pub use entries::case_name;
 pub use problem::{Kind, Problem};
 
 /// How old a published checkpoint may be before the newest is published.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+/// What is judged in one go while nobody waits: little, so that whoever asks meanwhile waits little.
+const IN_THE_BACKGROUND: Bounds = Bounds {
+    cases: 50,
+    entries: 10_000,
+};
 
 /// All that the handlers share.
 pub struct Server {
@@ -53,6 +60,7 @@ pub struct Server {
     /// The clock.
     pub clock: Arc<dyn Clock>,
     catalogues: BTreeMap<&'static str, Catalogue>,
+    surveys: BTreeMap<String, Survey>,
     public_log: bool,
     published: Mutex<HashMap<String, (Duration, u64, String)>>,
     recording: tokio::sync::Mutex<()>,
@@ -73,7 +81,10 @@ impl Server {
             .into_iter()
             .map(|(lang, bytes)| Ok((lang, Catalogue::parse(bytes)?)))
             .collect::<Result<_, _>>()?;
+        let survey = |ledger: &Ledger| Survey::at(ledger.folder().join("survey.db"));
+        let surveys = ledgers.iter().map(|(n, l)| (n.clone(), survey(l)));
         Ok(Self {
+            surveys: surveys.collect(),
             ledgers,
             access,
             profile,
@@ -98,6 +109,31 @@ impl Server {
     pub fn with_public_log(mut self, public: bool) -> Self {
         self.public_log = public;
         self
+    }
+
+    fn survey(&self, ledger: &Ledger) -> Result<&Survey, Problem> {
+        self.surveys
+            .get(ledger.name())
+            .ok_or_else(|| Problem::internal("the ledger has no index of findings"))
+    }
+
+    /// Brings the indexes of findings some way towards their ledgers; gives whether one of them has still to go on.
+    /// Reads and judges: not for a thread that answers requests.
+    #[must_use]
+    pub fn survey_some(&self) -> bool {
+        let mut behind = false;
+        for (name, ledger) in &self.ledgers {
+            let Some(survey) = self.surveys.get(name) else {
+                continue;
+            };
+            match survey.update(ledger, &self.profile, IN_THE_BACKGROUND) {
+                Ok(progress) => behind |= !progress.is_complete(),
+                Err(e) => {
+                    tracing::error!(component = "survey", ledger = name, error = %e, retryable = true, "findings are not up to date");
+                }
+            }
+        }
+        behind
     }
 
     /// The published checkpoint and its size: the newest, but at most one a second, so that single events cannot be
@@ -282,6 +318,7 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(answers::trace_why)
         .service(answers::recommendation_timeline)
         .service(answers::recommendation_why)
+        .service(findings::list_findings)
         .service(reports::issue_report)
         .service(reports::read_report)
         .service(ledgers::list_ledgers)

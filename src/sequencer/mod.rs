@@ -113,6 +113,7 @@ pub struct Posted {
 /// A ledger that is open for writing and reading.
 pub struct Ledger {
     name: String,
+    folder: PathBuf,
     origin: String,
     service: Id16,
     keyring: Arc<Keyring>,
@@ -215,6 +216,7 @@ impl Ledger {
             .map_err(OpenError::io("cannot start the writer of", &paths.ledger))?;
         Ok(Arc::new(Self {
             name: name.to_owned(),
+            folder: paths.ledger.clone(),
             origin: origin.to_owned(),
             service,
             keyring,
@@ -233,6 +235,12 @@ impl Ledger {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Folder of the database: what is derived from it lies beside it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Origin.

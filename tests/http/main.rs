@@ -22,3 +22,4 @@ mod reading;
 mod recording;
 mod reports;
 mod restart;
+mod survey;
