@@ -909,6 +909,7 @@ impl Unsound {
         let thread = std::thread::spawn(move || writer.run(&queue));
         let ledger = Arc::new(Ledger {
             name: "acme".into(),
+            folder: paths.ledger.clone(),
             origin: ORIGIN.into(),
             service: PRODUCER,
             keyring,

@@ -213,9 +213,13 @@ impl Index {
     }
 
     pub(super) fn basis(&mut self) -> Result<Option<Basis>, SurveyError> {
-        let row: Option<(i64, Vec<u8>, String, i64, Vec<u8>)> =
-            survey::table.find(1).get_result(&mut self.0).optional()?;
-        row.map(|(_, profile, judge, size, tip)| {
+        type Found = (Vec<u8>, String, i64, Vec<u8>);
+        let row: Option<Found> = survey::table
+            .find(1)
+            .select((survey::profile, survey::judge, survey::size, survey::tip))
+            .get_result(&mut self.0)
+            .optional()?;
+        row.map(|(profile, judge, size, tip)| {
             Ok(Basis {
                 profile: hash(&profile)?,
                 judge,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use whereas::judge::Profile;
+use whereas::ledger::Timestamp;
 
 use crate::findings::{load_all, renamed};
 use crate::harness::{Answer, Client, LEDGER, Process, Service, at, proper_case, simple, until};
@@ -152,16 +153,13 @@ fn conditions_select_and_counts_count_what_they_select() {
     let grave = select(&|f| f["severity"] == severity);
     let query = format!("?severity={severity}&limit=1000");
     assert_eq!(items(&list(&investigator, &query)), grave);
-    let split = text(all.last().unwrap(), "recorded");
-    for (name, member) in [("recorded", "recorded"), ("occurred", "occurred")] {
-        let split = if name == "recorded" {
-            split.clone()
-        } else {
-            text(all.last().unwrap(), "occurred")
-        };
+    let time = |text: &str| Timestamp::parse_rfc3339(text).unwrap();
+    for name in ["recorded", "occurred"] {
+        let member = name;
+        let split = text(all.last().unwrap(), member);
         let (before, after) = (
-            select(&|f| text(f, member) < split),
-            select(&|f| text(f, member) >= split),
+            select(&|f| time(&text(f, member)) < time(&split)),
+            select(&|f| time(&text(f, member)) >= time(&split)),
         );
         let query = format!("?{name}_from={split}&limit=1000");
         assert_eq!(items(&list(&investigator, &query)), after, "{query}");
@@ -244,13 +242,10 @@ fn a_cursor_goes_through_all_of_its_query_and_of_no_other() {
     let cursor = cursor.as_str().unwrap();
     for other in [
         format!("?severity=critical&cursor={cursor}"),
-        format!("?cursor={}", cursor.replacen('A', "B", 1)),
         "?cursor=x".to_owned(),
     ] {
         let refused = auditor.get(&at(&format!("/findings{other}")));
-        if other.contains("severity") || other.ends_with("=x") {
-            refused.problem("invalid-cursor");
-        }
+        refused.problem("invalid-cursor");
     }
     let more = list(&auditor, &format!("?limit=2&cursor={cursor}"));
     assert_eq!(
@@ -300,7 +295,7 @@ fn tables_hold_the_same_findings() {
     }
     // The rest of a table is behind its Link header.
     let mut path = "?severity=error,critical,warning,info&limit=2".to_owned();
-    let mut read = Vec::new();
+    let mut read: Vec<Value> = Vec::new();
     loop {
         let part = accepting(&auditor, &path, "application/x-ndjson");
         read.extend(part.ok().lines().map(|l| serde_json::from_str(l).unwrap()));
