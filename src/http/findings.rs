@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LINK, VARY};
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Server;
@@ -36,50 +37,40 @@ const AT_ONCE: Bounds = Bounds {
 };
 
 /// Which findings; all given conditions must hold.
-#[derive(Debug, Default, Serialize, IntoParams)]
+#[derive(Debug, Default, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct FindingsQuery {
     /// Of these codes, separated by commas; `approval.*` for all that begin so. May be given several times.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[param(example = "approval.absent,missing.*")]
     code: Option<String>,
     /// Of these severities (`info`, `warning`, `error`, `critical`), separated by commas. May be given several times.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[param(example = "critical")]
     severity: Option<String>,
     /// Of cases whose entries name this feature. Features are content: only cases whose content the caller may read.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[param(example = "complaint.escalation")]
     feature: Option<String>,
     /// The newest entry that the finding rests on was recorded at or after this time (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[param(example = "2026-07-01T00:00:00Z")]
     recorded_from: Option<String>,
     /// It was recorded before this time (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[param(example = "2026-10-01T00:00:00Z")]
     recorded_to: Option<String>,
     /// It is claimed to have happened at or after this time (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[param(example = "2026-07-01T00:00:00Z")]
     occurred_from: Option<String>,
     /// It is claimed to have happened before this time (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[param(example = "2026-10-01T00:00:00+02:00")]
     occurred_to: Option<String>,
     /// Of this case: its id, or `~` and its pseudonym.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[param(example = "C-7")]
     case: Option<String>,
     /// `true` for totals by code and severity over the whole query (JSON only).
-    #[serde(skip_serializing)]
     #[param(example = "true")]
     counts: Option<String>,
     /// At most so many: 1 to 1,000 in JSON (100 unless given), 1 to 10,000 in a table (10,000 unless given).
-    #[serde(skip_serializing)]
     #[param(minimum = 1, maximum = 10000, example = 100)]
     limit: Option<String>,
     /// Where an earlier page ended: its `next_cursor`.
-    #[serde(skip_serializing)]
     #[param(example = "AAAAAAAAAGQAAAAAAAAAAMCpFWTcP1Zi")]
     cursor: Option<String>,
 }
@@ -105,6 +96,7 @@ pub struct FindingsPage {
     pub profile: AnswerProfile,
     /// Totals over the whole query, when they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = FindingCounts, required = false)]
     pub counts: Option<FindingCounts>,
     /// Cases that could not be judged, so that no findings of them are here; at most 100.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -272,7 +264,17 @@ impl FindingsQuery {
 
     /// What a cursor remembers of its query; see `http::entries`.
     fn mark(&self, ledger: &Ledger) -> [u8; 8] {
-        let text = serde_json::to_string(self).unwrap_or_default();
+        let text = json!([
+            self.code,
+            self.severity,
+            self.feature,
+            self.recorded_from,
+            self.recorded_to,
+            self.occurred_from,
+            self.occurred_to,
+            self.case,
+        ])
+        .to_string();
         let image = ledger.keyring().id.blind("findings cursor", &text).0;
         std::array::from_fn(|i| image[i])
     }
@@ -596,8 +598,8 @@ fn next_address(request: &HttpRequest, cursor: &str) -> String {
     responses(
         (status = 200, description = "The findings", content(
             (FindingsPage = "application/json"),
-            (String = "text/csv"),
-            (String = "application/x-ndjson"),
+            (String = "text/csv", example = json!("case,code,severity,elements,controls,occurred,recorded,entries,case_href,entry_hrefs\r\n~3da8d00aa31bc2a6baa82c1dee5d3519,approval.absent,critical,good,bad,…")),
+            (String = "application/x-ndjson", example = json!("{\"case\":\"3da8d00aa31bc2a6baa82c1dee5d3519\",\"code\":\"approval.absent\",…}\n")),
         )),
         (status = 400, description = "The query or cursor is not understood", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),

@@ -91,7 +91,7 @@ fn part<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
         (status = 404, description = "No such ledger", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Unavailable; try again", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security((), ("token" = []))
+    security(("token" = []), ())
 )]
 #[get("/v1/ledgers/{ledger}/log/checkpoint")]
 pub async fn log_checkpoint(
@@ -121,7 +121,7 @@ pub async fn log_checkpoint(
     params(("ledger" = String, Path, description = "Name of the ledger", example = "demo"),
            ("bundle" = String, Path, description = "`N`, or `N.p/W`: groups of three digits, all but the last after an `x`", example = "x001/x234/067.p/8")),
     responses(
-        (status = 200, description = "The bundle", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, description = "The bundle, binary", body = String, content_type = "application/octet-stream", example = json!("<2 bytes: 612><612 bytes: a leaf>…")),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not permitted", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "No such ledger, or no such bundle in it", body = ProblemBody, content_type = "application/problem+json"),
@@ -162,13 +162,13 @@ pub async fn entry_bundle(
            ("level" = String, Path, description = "Level of tiles, 0 to 63", example = "0"),
            ("tile" = String, Path, description = "`N`, or `N.p/W`: groups of three digits, all but the last after an `x`", example = "x001/x234/067.p/8")),
     responses(
-        (status = 200, description = "The tile", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, description = "The tile, binary", body = String, content_type = "application/octet-stream", example = json!("<32 bytes: a hash><32 bytes: a hash>…")),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not permitted", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "No such ledger, or no such tile in it", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Unavailable; try again", body = ProblemBody, content_type = "application/problem+json"),
     ),
-    security((), ("token" = []))
+    security(("token" = []), ())
 )]
 #[get("/v1/ledgers/{ledger}/log/tile/{level}/{tile:.*}")]
 pub async fn hash_tile(at: InLog<Proofs>, request: HttpRequest) -> Result<HttpResponse, Problem> {
