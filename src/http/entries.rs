@@ -24,7 +24,7 @@ const MAX_PAGE: usize = 1_000;
 const MAX_SCAN: usize = 20_000;
 
 /// Which entries; all given conditions must hold.
-#[derive(Debug, Deserialize, Serialize, IntoParams)]
+#[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct EntriesQuery {
     /// Of this case: its id, or `~` and its pseudonym.
@@ -56,11 +56,11 @@ pub struct EntriesQuery {
     #[param(example = "2026-11-22T11:00:00+01:00")]
     occurred_to: Option<String>,
     /// At most so many (1 to 1,000; 100 unless given).
-    #[serde(skip_serializing)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[param(minimum = 1, maximum = 1000, example = 100)]
     limit: Option<usize>,
     /// Where an earlier page ended: its `next_cursor`.
-    #[serde(skip_serializing)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[param(example = "AAAAAAAAAGTAqRVk3D9WYg")]
     cursor: Option<String>,
 }
@@ -358,7 +358,12 @@ fn first_recorded_at(ledger: &Ledger, time: Timestamp, size: u64) -> Result<u64,
 
 /// What a cursor remembers of its query: a keyed image, so that a cursor confirms no guess at a case id.
 fn query_mark(ledger: &Ledger, query: &EntriesQuery) -> [u8; 8] {
-    let text = serde_json::to_string(query).unwrap_or_default();
+    let query = EntriesQuery {
+        limit: None,
+        cursor: None,
+        ..query.clone()
+    };
+    let text = serde_json::to_string(&query).unwrap_or_default();
     let image = ledger.keyring().id.blind("cursor", &text).0;
     std::array::from_fn(|i| image[i])
 }
