@@ -39,8 +39,8 @@ pub use create::{Replaces, is_ledger_name};
 use errors::AppendResult;
 pub use errors::{AppendError, OpenError};
 pub use guard::{Guard, GuardError};
-pub use tiles::{TILE, TileId};
 use prepare::{Books, NewRows, Prepared, Salts, prepare, prepare_own};
+pub use tiles::{TILE, TileId};
 use writer::FreshNotes;
 use writer::{Batch, Committed, Job, Recent, Writer};
 
