@@ -15,4 +15,5 @@ pub mod reconstruct;
 pub mod report;
 pub mod sequencer;
 pub mod store;
+pub mod survey;
 pub mod verify;

@@ -39,8 +39,8 @@ pub enum Permission {
     PostEvents,
     /// Fetch receipts of one's own events by (source, id), for the sources that the grant lists.
     ReadOwnReceipts,
-    /// Leaves, inclusion proofs, checkpoints by position, receipts of anything. What cannot be filtered by case (tiles,
-    /// ranges of leaves) also needs all cases.
+    /// Leaves, inclusion proofs, checkpoints by position, tiles of hashes, receipts of anything. Leaves that cannot be
+    /// filtered by case (bundles, ranges of leaves) also need all cases.
     ReadProofs,
     /// Why, with codes and verdicts, by case pseudonym, without content.
     ReadVerdicts,

@@ -43,6 +43,7 @@ struct File {
     queue: Option<usize>,
     profile: Option<PathBuf>,
     log: Option<String>,
+    public_log: Option<bool>,
 }
 
 /// The configuration, complete.
@@ -66,6 +67,8 @@ pub struct Config {
     pub profile: Option<PathBuf>,
     /// What to log (`info`, `whereas=debug`, …).
     pub log: Option<String>,
+    /// Whether checkpoints and hash tiles of every ledger are for everybody, without a token.
+    pub public_log: bool,
 }
 
 impl Config {
@@ -108,6 +111,7 @@ impl Config {
             queue: file.queue,
             profile: file.profile,
             log: file.log,
+            public_log: file.public_log.unwrap_or(false),
         })
     }
 
@@ -124,6 +128,7 @@ impl Config {
             queue: None,
             profile: None,
             log: None,
+            public_log: false,
         }
     }
 

@@ -21,6 +21,9 @@ use crate::store::sqlite_server::SqliteServerStore;
 /// How often changes that were made on the command line are looked for.
 const LOOK_FOR_CHANGES: Duration = Duration::from_secs(2);
 
+/// How often the indexes of findings are brought up to date.
+const SURVEY_EVERY: Duration = Duration::from_secs(5);
+
 /// What `serve` takes.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -139,7 +142,8 @@ pub(super) async fn open(config: &Config) -> Result<web::Data<Server>, Failure> 
         })?;
         ledgers.insert(name, ledger);
     }
-    let server = web::Data::new(Server::new(ledgers, access, config.read_profile()?, clock)?);
+    let server = Server::new(ledgers, access, config.read_profile()?, clock)?;
+    let server = web::Data::new(server.with_public_log(config.public_log));
     server.record_profile().await?;
     server.record_changes().await;
     Ok(server)
@@ -176,10 +180,22 @@ pub(super) fn start(
             }
         })
     };
+    let surveying = {
+        let server = server.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                let some = server.clone();
+                let behind = tokio::task::spawn_blocking(move || some.survey_some()).await;
+                if !matches!(behind, Ok(true)) {
+                    tokio::time::sleep(SURVEY_EVERY).await;
+                }
+            }
+        })
+    };
     Ok(Running {
         server,
         handle,
-        tasks: vec![serving, looking],
+        tasks: vec![serving, looking, surveying],
     })
 }
 

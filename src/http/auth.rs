@@ -82,6 +82,40 @@ pub struct InLedger<N: Needs> {
     needs: PhantomData<N>,
 }
 
+/// A ledger's log as static files: for a caller who may do `N` there, or for everybody where the log is public.
+#[derive(Debug)]
+pub struct InLog<N: Needs> {
+    /// Which ledger.
+    pub ledger: Arc<Ledger>,
+    /// Whether it is for everybody. A token, even a wrong one, is not looked at then.
+    pub public: bool,
+    needs: PhantomData<N>,
+}
+
+impl<N: Needs> FromRequest for InLog<N> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let found = |ledger, public| Self {
+            ledger,
+            public,
+            needs: PhantomData,
+        };
+        let server = request.app_data::<web::Data<Server>>();
+        if let Some(server) = server.filter(|s| s.public_log) {
+            let name = request.match_info().get("ledger").unwrap_or_default();
+            let ledger = server.ledgers.get(name).map(Arc::clone);
+            return ready(match ledger {
+                Some(ledger) => Ok(found(ledger, true)),
+                None => Err(Problem::not_found("ledger")),
+            });
+        }
+        let asked = InLedger::<N>::from_request(request, payload).into_inner();
+        ready(asked.map(|at| found(at.ledger, false)))
+    }
+}
+
 fn caller(request: &HttpRequest) -> Result<(&Server, Caller), Problem> {
     let server = request
         .app_data::<web::Data<Server>>()
@@ -212,6 +246,17 @@ impl Sight {
     #[must_use]
     pub fn is_all(&self) -> bool {
         self.0 == CaseFilter::All
+    }
+}
+
+impl Sight {
+    /// The blind images of the cases; `None` when it is every case.
+    #[must_use]
+    pub fn cases(&self) -> Option<Vec<Id16>> {
+        match &self.0 {
+            CaseFilter::All => None,
+            CaseFilter::Only(cases) => Some(cases.iter().map(|c| c.0).collect()),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Entries, InLedger, Proofs, Sight};
 use super::problem::{Kind, Problem, ProblemBody};
+use super::proofs::receipt_for;
 use super::reads::{PURPOSE_DOC, Reading, Unrecorded};
 use super::{Server, text};
 use crate::access::Permission;
@@ -26,7 +27,7 @@ const MAX_PAGE: usize = 1_000;
 const MAX_SCAN: usize = 20_000;
 
 /// Which entries; all given conditions must hold.
-#[derive(Debug, Deserialize, Serialize, IntoParams)]
+#[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct EntriesQuery {
     /// Of this case: its id, or `~` and its pseudonym.
@@ -58,11 +59,11 @@ pub struct EntriesQuery {
     #[param(example = "2026-11-22T11:00:00+01:00")]
     occurred_to: Option<String>,
     /// At most so many (1 to 1,000; 100 unless given).
-    #[serde(skip_serializing)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[param(minimum = 1, maximum = 1000, example = 100)]
     limit: Option<usize>,
     /// Where an earlier page ended: its `next_cursor`.
-    #[serde(skip_serializing)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[param(example = "AAAAAAAAAGTAqRVk3D9WYg")]
     cursor: Option<String>,
 }
@@ -251,7 +252,14 @@ fn page(
 ) -> Result<Unrecorded<EntryPage>, Problem> {
     let view = View::of(at);
     let ledger = &at.ledger;
-    let mark = query_mark(ledger, query);
+    let mark = query_mark(
+        ledger,
+        &EntriesQuery {
+            limit: None,
+            cursor: None,
+            ..query.clone()
+        },
+    );
     let cursor = query.cursor.as_ref().map(|cursor| {
         read_cursor(cursor, &mark).ok_or_else(|| Problem::new(Kind::InvalidCursor, "The cursor does not belong to this query: repeat the parameters of the page that gave it."))
     });
@@ -481,18 +489,29 @@ pub async fn read_entry(
     Ok(HttpResponse::Ok().json(item))
 }
 
+/// In which checkpoint.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct AnyReceiptQuery {
+    /// In the checkpoint of this size, which must be a commit's, or `latest` for the newest that is published. Without
+    /// it, in that of the entry's own commit.
+    #[param(example = "latest")]
+    size: Option<String>,
+}
+
 /// Fetch the receipt of any entry.
 ///
-/// Always the same bytes: the proof to the checkpoint of the entry's own commit.
+/// The proof to the checkpoint of the entry's own commit, always the same bytes; or with `size` to a later one.
 #[utoipa::path(
     tag = "Proofs",
-    params(("ledger" = String, Path, description = "Name of the ledger", example = "demo"), ("seq" = u64, Path, description = "Position", example = 7)),
+    params(("ledger" = String, Path, description = "Name of the ledger", example = "demo"), ("seq" = u64, Path, description = "Position", example = 7), AnyReceiptQuery),
     responses(
         (status = 200, description = "The receipt, a C2SP tlog-proof file", body = String, content_type = "text/plain",
          example = json!("c2sp.org/tlog-proof@v1\nextra eyJjYXNlIjo…\nindex 7\n…")),
+        (status = 400, description = "The size is not understood, or the entry does not stand in it", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not permitted", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No such entry", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such entry, or no commit of this size", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Unavailable; try again", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("token" = []))
@@ -501,6 +520,8 @@ pub async fn read_entry(
 pub async fn any_receipt(
     at: InLedger<Proofs>,
     path: web::Path<(String, u64)>,
+    query: web::Query<AnyReceiptQuery>,
+    server: web::Data<Server>,
 ) -> Result<HttpResponse, Problem> {
     let entry = stored(&at.ledger, path.1)?;
     let leaf = Leaf::decode(&entry.leaf).map_err(Problem::internal)?;
@@ -515,9 +536,6 @@ pub async fn any_receipt(
     if !at.sight(Permission::ReadProofs).sees(blind.as_ref()) {
         return Err(Problem::not_found("entry"));
     }
-    let receipt = at
-        .ledger
-        .receipt(path.1)?
-        .ok_or_else(|| Problem::not_found("entry"))?;
+    let receipt = receipt_for(&server, &at.ledger, path.1, query.size.as_deref())?;
     Ok(text(receipt.encode()))
 }

@@ -9,7 +9,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::auth::{InLedger, OwnReceipts, Posting};
 use super::body::JsonBody;
 use super::problem::{Kind, Problem, ProblemBody};
-use super::text;
+use super::proofs::receipt_for;
+use super::{Server, text};
 use crate::event::{Context, Event};
 use crate::json::{Fault, FaultKind};
 use crate::ledger::Leaf;
@@ -233,11 +234,16 @@ pub struct ReceiptQuery {
     /// The event's id.
     #[param(example = "evt-1")]
     id: String,
+    /// In the checkpoint of this size, which must be a commit's, or `latest` for the newest that is published. Without
+    /// it, in that of the event's own commit.
+    #[param(example = "latest")]
+    size: Option<String>,
 }
 
 /// Fetch the receipt of an event that one may post for.
 ///
-/// Always the same bytes as the first answer. For a producer that lost an answer, or its disk.
+/// Always the same bytes as the first answer; or with `size` the proof to a later checkpoint. For a producer that lost
+/// an answer, or its disk.
 #[utoipa::path(
     tag = "Recording",
     params(("ledger" = String, Path, description = "Name of the ledger", example = "demo"), ReceiptQuery),
@@ -256,6 +262,7 @@ pub struct ReceiptQuery {
 pub async fn own_receipt(
     at: InLedger<OwnReceipts>,
     query: web::Query<ReceiptQuery>,
+    server: web::Data<Server>,
 ) -> Result<HttpResponse, Problem> {
     let absent = || Problem::not_found("event");
     if !at.caller.may_post_for(&query.source, at.ledger.name()) {
@@ -269,6 +276,6 @@ pub async fn own_receipt(
         .pop()
         .flatten()
         .ok_or_else(absent)?;
-    let receipt = at.ledger.receipt(seq)?.ok_or_else(absent)?;
+    let receipt = receipt_for(&server, &at.ledger, seq, query.size.as_deref())?;
     Ok(text(receipt.encode()))
 }

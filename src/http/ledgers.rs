@@ -145,7 +145,7 @@ pub async fn read_checkpoint(
     at: InLedger<Knowing>,
     server: web::Data<Server>,
 ) -> Result<HttpResponse, Problem> {
-    let mut response = text(server.published_checkpoint(&at.ledger)?);
+    let mut response = text(server.published(&at.ledger)?.1);
     response.headers_mut().insert(
         CACHE_CONTROL,
         actix_web::http::header::HeaderValue::from_static("private, max-age=1"),

@@ -6,13 +6,16 @@ mod body;
 mod entries;
 mod events;
 mod exports;
+mod findings;
 mod ledgers;
 mod log;
 mod principals;
 mod problem;
 mod readers;
 mod reads;
+mod proofs;
 mod reports;
+mod tiles;
 mod vocabulary;
 
 use std::collections::{BTreeMap, HashMap};
@@ -36,6 +39,7 @@ use crate::access::{Access, PendingChange};
 use crate::judge::{self, Catalogue, Profile};
 use crate::sequencer::{Clock, Ledger};
 use crate::store::{EntryQuery, StoreError};
+use crate::survey::{Bounds, Survey};
 
 pub use entries::case_name;
 pub use problem::{Kind, Problem};
@@ -43,6 +47,11 @@ pub use reads::{Class, PURPOSE, ROUTES};
 
 /// How old a published checkpoint may be before the newest is published.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+/// What is judged in one go while nobody waits: little, so that whoever asks meanwhile waits little.
+const IN_THE_BACKGROUND: Bounds = Bounds {
+    cases: 50,
+    entries: 10_000,
+};
 
 /// All that the handlers share.
 pub struct Server {
@@ -55,7 +64,9 @@ pub struct Server {
     /// The clock.
     pub clock: Arc<dyn Clock>,
     catalogues: BTreeMap<&'static str, Catalogue>,
-    published: Mutex<HashMap<String, (Duration, String)>>,
+    surveys: BTreeMap<String, Survey>,
+    public_log: bool,
+    published: Mutex<HashMap<String, (Duration, u64, String)>>,
     recording: tokio::sync::Mutex<()>,
 }
 
@@ -74,12 +85,16 @@ impl Server {
             .into_iter()
             .map(|(lang, bytes)| Ok((lang, Catalogue::parse(bytes)?)))
             .collect::<Result<_, _>>()?;
+        let survey = |ledger: &Ledger| Survey::at(ledger.folder().join("survey.db"));
+        let surveys = ledgers.iter().map(|(n, l)| (n.clone(), survey(l)));
         Ok(Self {
+            surveys: surveys.collect(),
             ledgers,
             access,
             profile,
             clock,
             catalogues,
+            public_log: false,
             published: Mutex::default(),
             recording: tokio::sync::Mutex::new(()),
         })
@@ -93,21 +108,55 @@ impl Server {
             .join(", ")
     }
 
-    /// The published checkpoint: the newest, but at most one a second, so that single events cannot be told apart.
-    fn published_checkpoint(&self, ledger: &Ledger) -> Result<String, StoreError> {
+    /// The same server with checkpoints and hash tiles for everybody, without a token. Leaves stay closed.
+    #[must_use]
+    pub fn with_public_log(mut self, public: bool) -> Self {
+        self.public_log = public;
+        self
+    }
+
+    fn survey(&self, ledger: &Ledger) -> Result<&Survey, Problem> {
+        self.surveys
+            .get(ledger.name())
+            .ok_or_else(|| Problem::internal("the ledger has no index of findings"))
+    }
+
+    /// Brings the indexes of findings some way towards their ledgers; gives whether one of them has still to go on.
+    /// Reads and judges: not for a thread that answers requests.
+    #[must_use]
+    pub fn survey_some(&self) -> bool {
+        let mut behind = false;
+        for (name, ledger) in &self.ledgers {
+            let Some(survey) = self.surveys.get(name) else {
+                continue;
+            };
+            match survey.update(ledger, &self.profile, IN_THE_BACKGROUND) {
+                Ok(progress) => behind |= !progress.is_complete(),
+                Err(e) => {
+                    tracing::error!(component = "survey", ledger = name, error = %e, retryable = true, "findings are not up to date");
+                }
+            }
+        }
+        behind
+    }
+
+    /// The published checkpoint and its size: the newest, but at most one a second, so that single events cannot be
+    /// told apart.
+    fn published(&self, ledger: &Ledger) -> Result<(u64, String), StoreError> {
         let now = self.clock.elapsed();
         let mut published = self
             .published
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some((when, note)) = published.get(ledger.name())
+        if let Some((when, size, note)) = published.get(ledger.name())
             && now.saturating_sub(*when) < PUBLISH_EVERY
         {
-            return Ok(note.clone());
+            return Ok((*size, note.clone()));
         }
-        let (_, note) = ledger.checkpoint()?;
-        published.insert(ledger.name().to_owned(), (now, note.clone()));
-        Ok(note)
+        let (checkpoint, note) = ledger.checkpoint()?;
+        let name = ledger.name().to_owned();
+        published.insert(name, (now, checkpoint.size, note.clone()));
+        Ok((checkpoint.size, note))
     }
 
     /// Records changes of principals, grants and tokens in the ledgers that they concern. What cannot be recorded now
@@ -274,6 +323,7 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(answers::trace_why)
         .service(answers::recommendation_timeline)
         .service(answers::recommendation_why)
+        .service(findings::list_findings)
         .service(reports::issue_report)
         .service(reports::read_report)
         .service(ledgers::list_ledgers)
@@ -282,6 +332,12 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(ledgers::read_checkpoint)
         .service(exports::export)
         .service(ledgers::confirm_clock)
+        .service(proofs::checkpoint_of_size)
+        .service(proofs::inclusion_proof)
+        .service(proofs::consistency_proof)
+        .service(tiles::log_checkpoint)
+        .service(tiles::entry_bundle)
+        .service(tiles::hash_tile)
         .service(principals::me)
         .service(principals::list_principals)
         .service(principals::create_principal)
@@ -348,7 +404,7 @@ static ALLOWED: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
 async fn nowhere(request: HttpRequest) -> HttpResponse {
     let Some(methods) = request
         .match_pattern()
-        .and_then(|pattern| ALLOWED.get(&pattern))
+        .and_then(|pattern| ALLOWED.get(&pattern.replace(":.*}", "}")))
     else {
         return Problem::not_found("address").error_response();
     };

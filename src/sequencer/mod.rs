@@ -15,6 +15,7 @@ mod lookups;
 mod prepare;
 mod proofs;
 mod recover;
+mod tiles;
 mod writer;
 
 use std::collections::HashMap;
@@ -46,6 +47,7 @@ pub use errors::{AppendError, OpenError};
 pub use guard::{Guard, GuardError};
 pub use lookups::lookups;
 use prepare::{Books, NewRows, Prepared, Salts, prepare, prepare_own};
+pub use tiles::{TILE, TileId};
 use writer::FreshNotes;
 use writer::{Batch, Committed, Job, Recent, Waiting, Writer};
 
@@ -118,6 +120,7 @@ pub struct Posted {
 /// A ledger that is open for writing and reading.
 pub struct Ledger {
     name: String,
+    folder: PathBuf,
     origin: String,
     service: Id16,
     keyring: Arc<Keyring>,
@@ -224,6 +227,7 @@ impl Ledger {
             .map_err(OpenError::io("cannot start the writer of", &paths.ledger))?;
         Ok(Arc::new(Self {
             name: name.to_owned(),
+            folder: paths.ledger.clone(),
             origin: origin.to_owned(),
             service,
             keyring,
@@ -256,6 +260,12 @@ impl Ledger {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Folder of the database: what is derived from it lies beside it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Origin.

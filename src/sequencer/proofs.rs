@@ -78,17 +78,35 @@ impl Ledger {
         self.entry(seq)?.map(|e| self.receipt_of(e)).transpose()
     }
 
+    /// The receipt of an entry in the checkpoint of a later commit, which must be of exactly `size` entries.
+    ///
+    /// # Errors
+    /// When storage fails. `None` when there is no such entry below `size`, or no commit of this size.
+    pub fn receipt_at(&self, seq: u64, size: u64) -> AppendResult<Option<Receipt>> {
+        if seq >= size {
+            return Ok(None);
+        }
+        let (Some(commit), Some(entry)) = (self.commit_of(size)?, self.entry(seq)?) else {
+            return Ok(None);
+        };
+        self.receipt_in(entry, commit).map(Some)
+    }
+
     pub(super) fn receipt_of(&self, entry: StoredEntry) -> AppendResult<Receipt> {
         let seq = entry.seq;
         let commit = self
             .store
             .commitment_at_least(seq + 1)?
             .ok_or_else(|| StoreError::Damaged(format!("no commitment covers entry {seq}")))?;
-        let path = self.inclusion(seq, commit.size)?;
+        self.receipt_in(entry, commit)
+    }
+
+    fn receipt_in(&self, entry: StoredEntry, commit: Commitment) -> AppendResult<Receipt> {
+        let path = self.inclusion(entry.seq, commit.size)?;
         let checkpoint = self.note(commit)?;
         Ok(Receipt {
             leaf: entry.leaf,
-            index: seq,
+            index: entry.seq,
             path,
             checkpoint,
         })
@@ -112,6 +130,59 @@ impl Ledger {
         let nodes = recover::fetch(self.reader(), |w| tree::consistency(w, first, second))?;
         tree::consistency(&nodes, first, second)
             .map_err(|id| StoreError::Damaged(format!("a node is absent: {id:?}")))
+    }
+
+    /// The root of the first `size` entries.
+    ///
+    /// # Errors
+    /// When storage fails or lacks a node.
+    pub fn root(&self, size: u64) -> Result<Hash, StoreError> {
+        let nodes = recover::fetch(self.reader(), |w| tree::root(w, size))?;
+        tree::root(&nodes, size)
+            .map_err(|id| StoreError::Damaged(format!("a node is absent: {id:?}")))
+    }
+
+    /// The hash of an entry's leaf, as it stands in the tree.
+    ///
+    /// # Errors
+    /// When storage fails or lacks the node.
+    pub fn leaf_hash(&self, seq: u64) -> Result<Hash, StoreError> {
+        let id = NodeId {
+            level: 0,
+            index: seq,
+        };
+        let found = self.store.nodes(&[id])?.pop();
+        found.ok_or_else(|| StoreError::Damaged(format!("a node is absent: {id:?}")))
+    }
+
+    /// The signed checkpoint of the commit that led to exactly this size.
+    ///
+    /// # Errors
+    /// When storage fails. `None` when no commit that the guard knows led to it.
+    pub fn checkpoint_of(&self, size: u64) -> Result<Option<String>, StoreError> {
+        self.commit_of(size)?.map(|c| self.note(c)).transpose()
+    }
+
+    /// The sizes of the commits before and after a size that no commit led to.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn nearest_commits(&self, size: u64) -> Result<(Option<u64>, Option<u64>), StoreError> {
+        let guarded = self.size();
+        let before = self.store.commitment_at_most(size.min(guarded))?;
+        let after = self.store.commitment_at_least(size)?;
+        Ok((
+            before.map(|c| c.size),
+            after.map(|c| c.size).filter(|s| *s <= guarded),
+        ))
+    }
+
+    fn commit_of(&self, size: u64) -> Result<Option<Commitment>, StoreError> {
+        if size > self.size() {
+            return Ok(None);
+        }
+        let found = self.store.commitment_at_least(size)?;
+        Ok(found.filter(|c| c.size == size))
     }
 
     /// The newest checkpoint that the guard knows.

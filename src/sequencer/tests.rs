@@ -834,6 +834,12 @@ impl LedgerReader for Blind {
     ) -> Result<Option<crate::store::Commitment>, StoreError> {
         self.store.commitment_at_least(size)
     }
+    fn commitment_at_most(
+        &self,
+        size: u64,
+    ) -> Result<Option<crate::store::Commitment>, StoreError> {
+        self.store.commitment_at_most(size)
+    }
     fn unsigned_commitments(
         &self,
         limit: usize,
@@ -908,6 +914,7 @@ impl Unsound {
         let thread = std::thread::spawn(move || writer.run(&queue));
         let ledger = Arc::new(Ledger {
             name: "acme".into(),
+            folder: paths.ledger.clone(),
             origin: ORIGIN.into(),
             service: PRODUCER,
             keyring,

@@ -156,6 +156,19 @@ fn what_is_committed_is_read_and_in_order() -> Outcome {
         }]),
         Err(StoreError::Damaged(_))
     ));
+    // Many at once are read in another way, and are the same.
+    let mut many: Vec<NodeId> = (0..300)
+        .map(|i| NodeId {
+            level: 0,
+            index: (i * 7) % 10,
+        })
+        .collect();
+    let hashes = b.store.nodes(&many)?;
+    for (id, hash) in many.iter().zip(&hashes) {
+        assert_eq!(*hash, Hash::leaf(&[u8::try_from(id.index)?]));
+    }
+    many[299].index = 400;
+    assert!(matches!(b.store.nodes(&many), Err(StoreError::Damaged(_))));
     assert_eq!(b.store.case_tail(&Id16([7; 16]))?, Some((5, 5)));
     assert_eq!(b.store.case_tail(&Id16([8; 16]))?, None);
     assert_eq!(b.store.slots(None, 2)?, [Slot([0; 12]), Slot([3; 12])]);
@@ -303,6 +316,13 @@ fn notes_follow_their_commits() -> Outcome {
         Some((10, [1, 2, 3, 4]))
     );
     assert_eq!(b.store.commitment_at_least(11)?, None);
+    let at_most = |size| -> Result<Option<u64>, StoreError> {
+        Ok(b.store.commitment_at_most(size)?.map(|c| c.size))
+    };
+    assert_eq!(
+        (at_most(3)?, at_most(4)?, at_most(9)?, at_most(99)?),
+        (None, Some(4), Some(4), Some(10))
+    );
     Ok(())
 }
 

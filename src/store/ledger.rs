@@ -178,6 +178,11 @@ pub trait LedgerReader: Send + Sync {
     /// # Errors
     /// When storage fails.
     fn commitment_at_least(&self, size: u64) -> Result<Option<Commitment>, StoreError>;
+    /// The last commitment of at most this size.
+    ///
+    /// # Errors
+    /// When storage fails.
+    fn commitment_at_most(&self, size: u64) -> Result<Option<Commitment>, StoreError>;
     /// Commitments without a stored checkpoint, oldest first, at most `limit`.
     ///
     /// # Errors

@@ -51,6 +51,12 @@ const TABLE: &[Row] = &[
     ("GET",    "/v1/ledgers/{ledger}/keys",                     [401, 401, 200, 200, 200, 200, 200, 200, 200], Gets("auditor", 404)),
     ("GET",    "/v1/ledgers/{ledger}/checkpoint",               [401, 401, 200, 200, 200, 200, 200, 200, 200], Gets("auditor", 404)),
     ("GET",    "/v1/ledgers/{ledger}/export",                   [401, 401, 403, 403, 200, 200, 403, 200, 200], Gets("auditor", 404)),
+    ("GET",    "/v1/ledgers/{ledger}/checkpoints/{size}",       [401, 401, 403, 403, 403, 200, 403, 403, 403], Gets("auditor", 404)),
+    ("GET",    "/v1/ledgers/{ledger}/proofs/inclusion",         [401, 401, 403, 403, 403, 200, 403, 403, 403], Gets("auditor", 404)),
+    ("GET",    "/v1/ledgers/{ledger}/proofs/consistency",       [401, 401, 403, 403, 403, 200, 403, 403, 403], Gets("auditor", 404)),
+    ("GET",    "/v1/ledgers/{ledger}/log/checkpoint",           [401, 401, 200, 200, 200, 200, 200, 200, 200], Gets("auditor", 404)),
+    ("GET",    "/v1/ledgers/{ledger}/log/tile/{level}/{tile}",  [401, 401, 403, 403, 403, 200, 403, 403, 403], Gets("auditor", 404)),
+    ("GET",    "/v1/ledgers/{ledger}/log/tile/entries/{bundle}", [401, 401, 403, 403, 403, 200, 403, 403, 403], Gets("auditor", 404)),
     ("POST",   "/v1/ledgers/{ledger}/clock/confirm",            [401, 401, 403, 403, 403, 403, 403, 403, 200], Gets("administrator", 404)),
     ("POST",   "/v1/ledgers/{ledger}/events",                   [401, 401, 201, 403, 403, 403, 403, 403, 403], Gets("producer", 404)),
     ("GET",    "/v1/ledgers/{ledger}/receipts",                 [401, 401, 200, 403, 403, 403, 403, 403, 403], Gets("producer", 404)),
@@ -64,6 +70,7 @@ const TABLE: &[Row] = &[
     ("GET",    "/v1/ledgers/{ledger}/traces/{trace}/why",       [401, 401, 403, 200, 200, 200, 200, 200, 403], Gets("investigator", 404)),
     ("GET",    "/v1/ledgers/{ledger}/recommendations/{recommendation}",     [401, 401, 403, 200, 200, 404, 200, 200, 403], Gets("investigator", 404)),
     ("GET",    "/v1/ledgers/{ledger}/recommendations/{recommendation}/why", [401, 401, 403, 200, 200, 404, 200, 200, 403], Gets("investigator", 404)),
+    ("GET",    "/v1/ledgers/{ledger}/findings",                 [401, 401, 403, 200, 200, 200, 200, 200, 403], Gets("investigator", 404)),
     ("POST",   "/v1/ledgers/{ledger}/reports",                  [401, 401, 403, 403, 201, 404, 201, 201, 403], Gets("regulator", 404)),
     ("GET",    "/v1/ledgers/{ledger}/reports/{report}",         [401, 401, 403, 403, 200, 404, 200, 200, 403], Gets("regulator", 404)),
     ("GET",    "/v1/principals",                                [401, 401, 403, 403, 403, 403, 403, 403, 200], Gets("administrator", 200)),
@@ -130,6 +137,11 @@ fn cast(service: &Service) -> Cast {
         ("recommendation", drafted.unwrap().to_owned()),
         ("report", report["id"].as_str().unwrap().to_owned()),
         ("seq", (report["seq"].as_u64().unwrap() - 2).to_string()),
+        // A report is a commit of its own.
+        ("size", (report["seq"].as_u64().unwrap() + 1).to_string()),
+        ("level", "0".to_owned()),
+        ("tile", "000.p/2".to_owned()),
+        ("bundle", "000.p/2".to_owned()),
     ]);
     Cast {
         clients,
@@ -157,7 +169,11 @@ impl Cast {
         }
         let mut path = template.to_owned();
         for (name, value) in &values {
-            path = path.replace(&format!("{{{name}}}"), &segment(value));
+            let value = match *name {
+                "tile" | "bundle" => value.clone(),
+                _ => segment(value),
+            };
+            path = path.replace(&format!("{{{name}}}"), &value);
         }
         assert!(!path.contains('{'), "no value for a parameter of {path}");
         match (method, template) {
@@ -165,6 +181,8 @@ impl Cast {
                 let id = self.events[0]["id"].as_str().unwrap();
                 path.push_str(&format!("?source={}&id={}", segment(SOURCE), segment(id)));
             }
+            ("GET", t) if t.ends_with("/proofs/inclusion") => path.push_str("?seq=1&size=2"),
+            ("GET", t) if t.ends_with("/proofs/consistency") => path.push_str("?first=1&second=2"),
             ("GET", t) if t.ends_with("/events") => {
                 path.push_str(&format!("?case={}", segment(CASE)));
             }
@@ -322,6 +340,7 @@ fn an_auditor_follows_every_case_and_reads_none() {
         at("/keys"),
         at("/checkpoint"),
         at("/events?limit=1000"),
+        at("/findings?limit=1000"),
         at(&format!("/events?case={case}")),
         at(&format!("/events?trace={trace}")),
         at(&format!("/cases/{case}")),
@@ -335,11 +354,14 @@ fn an_auditor_follows_every_case_and_reads_none() {
     for seq in 0..service.size() {
         paths.push(at(&format!("/entries/{seq}")));
         paths.push(at(&format!("/entries/{seq}/receipt")));
+        paths.push(at(&format!("/entries/{seq}/receipt?size=latest")));
+        paths.push(at(&format!("/log/tile/entries/000.p/{}", seq + 1)));
     }
     for path in &paths {
         let answer = auditor.get(path);
-        let mut text = answer.ok().to_owned();
-        if path.ends_with("/receipt") {
+        assert_eq!(answer.status, 200, "{path}: {}", answer.start());
+        let mut text = String::from_utf8_lossy(&answer.body).into_owned();
+        if path.contains("/receipt") {
             text.push_str(&decoded(answer.text()));
         }
         if let Ok(file) = serde_json::from_slice::<Value>(&answer.body)

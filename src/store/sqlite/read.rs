@@ -3,6 +3,8 @@
 //! One row is read by `get_result`, never by Diesel's `first`: that binds `LIMIT ?`, and SQLite, which plans by the
 //! bound limit, then prepares the cached statement anew at every use. Only the first row is stepped to either way.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 
@@ -42,6 +44,36 @@ pub(super) fn id16(what: &str, b: &[u8]) -> Result<Id16, StoreError> {
 /// The part of an identity that the table is keyed by.
 pub(super) fn identity_key(eid: &Hash) -> &[u8] {
     &eid.0[..16]
+}
+
+/// From how many nodes on they are read with one statement for a whole tile instead of one for each.
+const MANY: usize = 64;
+/// Positions that one statement asks for: a tile of the tree.
+const AT_ONCE: usize = 256;
+
+fn absent_node(id: &NodeId) -> StoreError {
+    StoreError::Damaged(format!(
+        "the tree's node at level {}, place {} is absent",
+        id.level, id.index
+    ))
+}
+
+/// Nodes never change, so that several statements see what one would.
+fn many_nodes(c: &mut SqliteConnection, ids: &[NodeId]) -> Result<Vec<Hash>, StoreError> {
+    let mut out = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(AT_ONCE) {
+        let positions: Vec<i64> = ids.iter().map(|id| signed(stored_index(*id))).collect();
+        let rows: Vec<(i64, Vec<u8>)> = node::table
+            .filter(node::position.eq_any(&positions))
+            .load(c)
+            .map_err(backend)?;
+        let found: HashMap<i64, Vec<u8>> = rows.into_iter().collect();
+        for (id, position) in ids.iter().zip(&positions) {
+            let node = found.get(position).ok_or_else(|| absent_node(id))?;
+            out.push(hash("a node", node)?);
+        }
+    }
+    Ok(out)
 }
 
 type EntryTuple = (i64, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
@@ -224,6 +256,9 @@ impl LedgerReader for SqliteStore {
     }
 
     fn nodes(&self, ids: &[NodeId]) -> Result<Vec<Hash>, StoreError> {
+        if ids.len() >= MANY {
+            return self.with(|c| many_nodes(c, ids));
+        }
         self.snapshot(ids.len(), |c| {
             let one = |id: &NodeId| {
                 let row: Option<Vec<u8>> = node::table
@@ -232,13 +267,7 @@ impl LedgerReader for SqliteStore {
                     .get_result(&mut *c)
                     .optional()
                     .map_err(backend)?;
-                let row = row.ok_or_else(|| {
-                    StoreError::Damaged(format!(
-                        "the tree's node at level {}, place {} is absent",
-                        id.level, id.index
-                    ))
-                })?;
-                hash("a node", &row)
+                hash("a node", &row.ok_or_else(|| absent_node(id))?)
             };
             ids.iter().map(one).collect()
         })
@@ -249,6 +278,18 @@ impl LedgerReader for SqliteStore {
             commitment::table
                 .filter(commitment::size.ge(signed(size)))
                 .order(commitment::size)
+                .get_result(c)
+                .optional()
+                .map_err(backend)
+        })?;
+        row.map(commitment_row).transpose()
+    }
+
+    fn commitment_at_most(&self, size: u64) -> Result<Option<Commitment>, StoreError> {
+        let row: Option<CommitmentTuple> = self.with(|c| {
+            commitment::table
+                .filter(commitment::size.le(signed(size)))
+                .order(commitment::size.desc())
                 .get_result(c)
                 .optional()
                 .map_err(backend)

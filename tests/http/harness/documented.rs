@@ -28,7 +28,9 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
     let paths = DOCUMENT["paths"].as_object().unwrap();
     let fits = |template: &str| {
         let parts: Vec<&str> = template.split('/').collect();
-        parts.len() == given.len()
+        // The last part of a tile's address has as many groups as its number needs.
+        let open = template.ends_with("/{tile}") || template.ends_with("/{bundle}");
+        (parts.len() == given.len() || open && parts.len() < given.len())
             && parts
                 .iter()
                 .zip(&given)

@@ -44,6 +44,10 @@ pub struct Service {
     dir: TempDir,
     pub clock: Arc<TestClock>,
     pub base: String,
+    /// Whether checkpoints and hash tiles are for everybody, from the next start on.
+    pub public_log: bool,
+    /// What records are judged against, from the next start on; the built-in profile without it.
+    pub profile: Option<Profile>,
     administrator: String,
     running: Option<Running>,
 }
@@ -67,6 +71,8 @@ impl Service {
             dir,
             clock,
             base: String::new(),
+            public_log: false,
+            profile: None,
             administrator: String::new(),
             running: None,
         };
@@ -90,8 +96,10 @@ impl Service {
             let ledger = Ledger::open(&paths, name, &origin(name), clock.clone(), limits).unwrap();
             ledgers.insert(name.to_owned(), ledger);
         }
-        let profile = Profile::builtin().unwrap();
-        let server = web::Data::new(Server::new(ledgers, access, profile, clock).unwrap());
+        let profile = self.profile.clone();
+        let profile = profile.unwrap_or_else(|| Profile::builtin().unwrap());
+        let server = Server::new(ledgers, access, profile, clock).unwrap();
+        let server = web::Data::new(server.with_public_log(self.public_log));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         self.base = format!("http://{}", listener.local_addr().unwrap());
         let (tell, told) = channel();
