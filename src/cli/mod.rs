@@ -7,6 +7,7 @@ mod keys;
 mod serve;
 mod untold;
 mod verify;
+mod witness;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ enum Command {
     /// Create, list, rotate and revoke tokens; recover the administrator's
     #[command(subcommand)]
     Token(access::TokenCommand),
+    /// Watch logs from outside, and cosign their checkpoints (C2SP tlog-witness)
+    Witness(witness::WitnessArgs),
     /// Print the OpenAPI document
     Openapi,
     /// Check a profile, or print the built-in one
@@ -127,6 +130,7 @@ pub fn run(cli: Cli) -> ExitCode {
 fn command(cli: Cli) -> Outcome {
     match cli.command {
         Command::Verify(args) => verify::run(&args),
+        Command::Witness(args) => witness::run(&args),
         Command::Openapi => {
             say(&crate::http::openapi().to_pretty_json()?)?;
             Ok(ExitCode::SUCCESS)
