@@ -11,6 +11,7 @@ pub mod judge;
 pub mod keyring;
 pub mod ledger;
 pub mod reconstruct;
+pub mod outside;
 pub mod report;
 pub mod sequencer;
 pub mod store;

@@ -9,6 +9,7 @@ mod conflicts;
 mod create;
 mod errors;
 mod guard;
+mod outside;
 mod prepare;
 mod proofs;
 mod recover;
@@ -19,7 +20,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use serde_json::{Map, Value};
@@ -27,6 +28,7 @@ use tokio::sync::oneshot;
 
 use crate::event::Event;
 use crate::keyring::Keyring;
+use crate::ledger::policy::Policy;
 use crate::ledger::receipt::Receipt;
 use crate::ledger::{Hash, Id16, Leaf, disclosure};
 use crate::store::sqlite::SqliteStore;
@@ -38,6 +40,7 @@ pub use create::{Replaces, is_ledger_name};
 use errors::AppendResult;
 pub use errors::{AppendError, OpenError};
 pub use guard::{Guard, GuardError};
+pub use outside::FromOutside;
 use prepare::{Books, NewRows, Prepared, Salts, prepare, prepare_own};
 use writer::FreshNotes;
 use writer::{Batch, Committed, Job, Recent, Writer};
@@ -121,6 +124,7 @@ pub struct Ledger {
     jobs: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     conflicts: Mutex<Conflicts>,
+    policy: OnceLock<Policy>,
     _lock: File,
 }
 
@@ -223,6 +227,7 @@ impl Ledger {
             jobs: Mutex::new(Some(jobs)),
             thread: Mutex::new(Some(thread)),
             conflicts: Mutex::default(),
+            policy: OnceLock::new(),
             _lock: lock,
         }))
     }
