@@ -7,6 +7,7 @@ mod entries;
 mod events;
 mod ledgers;
 mod log;
+mod metrics;
 mod principals;
 mod problem;
 mod reports;
@@ -31,6 +32,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::access::{Access, PendingChange};
 use crate::judge::{self, Catalogue, Profile};
+use crate::outside::Outside;
 use crate::sequencer::{Clock, Ledger};
 use crate::store::{EntryQuery, StoreError};
 
@@ -50,6 +52,8 @@ pub struct Server {
     pub profile: Profile,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Who asks witnesses and fills anchors, by ledger; none where nothing is configured.
+    pub outside: BTreeMap<String, Outside>,
     catalogues: BTreeMap<&'static str, Catalogue>,
     published: Mutex<HashMap<String, (Duration, String)>>,
     recording: tokio::sync::Mutex<()>,
@@ -75,6 +79,7 @@ impl Server {
             access,
             profile,
             clock,
+            outside: BTreeMap::new(),
             catalogues,
             published: Mutex::default(),
             recording: tokio::sync::Mutex::new(()),
@@ -101,7 +106,8 @@ impl Server {
         {
             return Ok(note.clone());
         }
-        let (_, note) = ledger.checkpoint()?;
+        let (checkpoint, note) = ledger.checkpoint()?;
+        let note = ledger.with_cosignatures(checkpoint.size, note)?;
         published.insert(ledger.name().to_owned(), (now, note.clone()));
         Ok(note)
     }
@@ -213,6 +219,8 @@ impl Server {
     /// Finishes what was taken, and ends every writer.
     pub async fn close(&self) {
         self.record_changes().await;
+        // They write through the ledgers, so they end first.
+        self.outside.values().for_each(Outside::stop);
         for ledger in self.ledgers.values() {
             ledger.close().await;
         }
@@ -291,6 +299,7 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(vocabulary::read_schema)
         .service(vocabulary::problems_page)
         .service(vocabulary::problem_page)
+        .service(metrics::metrics)
         .service(healthz);
 }
 

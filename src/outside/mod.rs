@@ -323,9 +323,10 @@ fn first_desk(ledger: &Ledger, settings: &Settings) -> Result<Desk, StoreError> 
                 vkey: w.vkey.clone(),
                 size: last.as_ref().map(|c| c.size),
                 time: last.and_then(|c| witness::time_of(c.time)),
-                error: w.url.is_none().then(|| {
-                    "the policy gives no address for it, so it is not asked".to_owned()
-                }),
+                error: w
+                    .url
+                    .is_none()
+                    .then(|| "the policy gives no address for it, so it is not asked".to_owned()),
                 failures: 0,
             })
         })

@@ -52,7 +52,12 @@ pub fn compare(ledger: &Ledger, settings: &Settings) -> Result<(), BehindAnchor>
         let note = match newest(ledger.origin(), &anchor.place, settings) {
             Ok(Some(note)) => note,
             Ok(None) => {
-                tracing::info!(component = "outside", origin = ledger.origin(), place, "the anchor holds no checkpoint of this ledger yet");
+                tracing::info!(
+                    component = "outside",
+                    origin = ledger.origin(),
+                    place,
+                    "the anchor holds no checkpoint of this ledger yet"
+                );
                 continue;
             }
             Err(e) => {
@@ -106,7 +111,10 @@ fn newest_file(dir: &Path) -> Result<Option<String>, AskError> {
     let files = match fs::read_dir(dir) {
         Ok(files) => files,
         // The folder of the ledger is made with its first checkpoint; the anchor itself must be there.
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && dir.parent().is_some_and(Path::exists) => {
+        Err(e)
+            if e.kind() == std::io::ErrorKind::NotFound
+                && dir.parent().is_some_and(Path::exists) =>
+        {
             return Ok(None);
         }
         Err(e) => return Err(failed(e)),
@@ -114,7 +122,10 @@ fn newest_file(dir: &Path) -> Result<Option<String>, AskError> {
     let mut newest: Option<(u64, std::path::PathBuf)> = None;
     for file in files {
         let path = file.map_err(failed)?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .unwrap_or_default();
         let size = name
             .strip_suffix(".checkpoint")
             .filter(|n| n.len() == 20)

@@ -105,7 +105,10 @@ fn ask(
             checkpoint: &target.note,
         }
         .encode();
-        let answer = client.post(&format!("{}/add-checkpoint", url.trim_end_matches('/')), &body)?;
+        let answer = client.post(
+            &format!("{}/add-checkpoint", url.trim_end_matches('/')),
+            &body,
+        )?;
         match answer.status {
             200 => {
                 let cosignature = verified(&answer.body, vkey, &target)?;
@@ -114,10 +117,12 @@ fn ask(
                 ledger.keep_blocking(given)?;
                 return Ok(cosignature);
             }
-            409 if answer.kind.starts_with("text/x.tlog.size") => match answer.body.trim().parse() {
-                Ok(told) if told != *known => *known = told,
-                _ => return Err(unexpected(&answer)),
-            },
+            409 if answer.kind.starts_with("text/x.tlog.size") => {
+                match answer.body.trim().parse() {
+                    Ok(told) if told != *known => *known = told,
+                    _ => return Err(unexpected(&answer)),
+                }
+            }
             // 409 without a size: how the first version of the protocol refused another root of one size.
             409 | 422 => {
                 let text = format!(

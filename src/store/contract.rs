@@ -366,19 +366,41 @@ fn what_outside_parties_gave_is_found_by_size_key_and_place() -> Outcome {
     ] {
         t.put_cosignature(&c)?;
     }
-    for a in [anchored("/a", 3, 1), anchored("/a", 8, 2), anchored("/a", 8, 3), anchored("/b", 5, 4)] {
+    for a in [
+        anchored("/a", 3, 1),
+        anchored("/a", 8, 2),
+        anchored("/a", 8, 3),
+        anchored("/b", 5, 4),
+    ] {
         t.put_anchored(&a)?;
     }
-    assert_eq!(b.store.cosignatures(4)?, [], "nobody sees an open transaction");
+    assert_eq!(
+        b.store.cosignatures(4)?,
+        [],
+        "nobody sees an open transaction"
+    );
     t.commit(None)?;
-    assert_eq!(b.store.cosignatures(4)?, [cosignature(4, "w1", 11), cosignature(4, "w2", 10)]);
-    assert_eq!(b.store.cosignatures(9)?, [cosignature(9, "w1", 20)], "the newest stands");
+    assert_eq!(
+        b.store.cosignatures(4)?,
+        [cosignature(4, "w1", 11), cosignature(4, "w2", 10)]
+    );
+    assert_eq!(
+        b.store.cosignatures(9)?,
+        [cosignature(9, "w1", 20)],
+        "the newest stands"
+    );
     assert_eq!(b.store.cosigned_sizes(0, 9)?, [9, 4]);
     assert_eq!(b.store.cosigned_sizes(4, 9)?, [9]);
     assert_eq!(b.store.cosigned_sizes(0, 1)?, [9]);
-    assert_eq!(b.store.newest_cosigned("w2", [1, 2, 3, 4])?, Some(cosignature(4, "w2", 10)));
+    assert_eq!(
+        b.store.newest_cosigned("w2", [1, 2, 3, 4])?,
+        Some(cosignature(4, "w2", 10))
+    );
     assert_eq!(b.store.newest_cosigned("w2", [0; 4])?, None);
-    assert_eq!(b.store.newest_anchors()?, [anchored("/a", 8, 2), anchored("/b", 5, 4)]);
+    assert_eq!(
+        b.store.newest_anchors()?,
+        [anchored("/a", 8, 2), anchored("/b", 5, 4)]
+    );
     Ok(())
 }
 

@@ -7,14 +7,15 @@ use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 
 use super::schema::{
-    anchor, case_entry, case_file, catalogue, commitment, cosignature, entry, head, identity, lookup, node, report,
-    trace_entry, trace_slot, type_entry, type_name,
+    anchor, case_entry, case_file, catalogue, commitment, cosignature, entry, head, identity,
+    lookup, node, report, trace_entry, trace_slot, type_entry, type_name,
 };
 use super::{SqliteStore, backend};
 use crate::ledger::tree::{NodeId, stored_index};
 use crate::ledger::{Hash, Id16, Timestamp};
 use crate::store::{
-    Anchored, CaseFile, Commitment, Cosignature, EntryQuery, Head, LedgerReader, ReportRow, Slot, StoreError, StoredEntry,
+    Anchored, CaseFile, Commitment, Cosignature, EntryQuery, Head, LedgerReader, ReportRow, Slot,
+    StoreError, StoredEntry,
 };
 
 /// SQLite counts in signed 64 bits; a ledger does not get that long.
@@ -449,9 +450,7 @@ impl LedgerReader for SqliteStore {
 
 type CosignatureTuple = (i64, String, Vec<u8>, String, i64);
 
-fn cosigned(
-    (size, name, key_id, line, time): CosignatureTuple,
-) -> Result<Cosignature, StoreError> {
+fn cosigned((size, name, key_id, line, time): CosignatureTuple) -> Result<Cosignature, StoreError> {
     Ok(Cosignature {
         size: unsigned(size)?,
         name,

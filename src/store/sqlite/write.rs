@@ -8,13 +8,14 @@ use diesel::prelude::*;
 use super::backend;
 use super::read::{self, identity_key, signed};
 use super::schema::{
-    anchor, case_entry, case_file, catalogue, commitment, cosignature, entry, head, identity, lookup, node, report,
-    trace_entry, trace_slot, type_entry, type_name,
+    anchor, case_entry, case_file, catalogue, commitment, cosignature, entry, head, identity,
+    lookup, node, report, trace_entry, trace_slot, type_entry, type_name,
 };
 use crate::ledger::tree::{NodeId, stored_index};
 use crate::ledger::{Hash, Id16};
 use crate::store::{
-    Anchored, CaseFile, Commitment, Cosignature, EntryRow, Head, LedgerWriter, NewReport, Slot, StoreError, Transaction,
+    Anchored, CaseFile, Commitment, Cosignature, EntryRow, Head, LedgerWriter, NewReport, Slot,
+    StoreError, Transaction,
 };
 
 /// The one writer of a ledger's file.
@@ -289,10 +290,7 @@ impl Transaction for SqliteTransaction<'_> {
             .map_err(backend)?;
         let same = cosignature::table.find((signed(new.size), &new.name, &new.key_id[..]));
         diesel::update(same.filter(cosignature::time.lt(time)))
-            .set((
-                cosignature::line.eq(&new.line),
-                cosignature::time.eq(time),
-            ))
+            .set((cosignature::line.eq(&new.line), cosignature::time.eq(time)))
             .execute(self.connection())
             .map_err(backend)?;
         Ok(())
