@@ -1,6 +1,7 @@
 //! The command line.
 
 mod access;
+mod checkpoints;
 mod config;
 mod demo;
 mod keys;
@@ -38,7 +39,7 @@ enum Command {
     /// Create and list ledgers
     #[command(subcommand)]
     Ledger(LedgerCommand),
-    /// Verify receipts and reports, offline
+    /// Verify receipts and reports, offline; compare checkpoints
     #[command(subcommand)]
     Verify(verify::VerifyCommand),
     /// Show a ledger's public keys

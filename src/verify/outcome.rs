@@ -401,6 +401,9 @@ pub struct ReportCheck {
     pub entries: u64,
     /// States of the disclosures.
     pub content: Content,
+    /// The newest moment at which trusted witnesses vouched for this history, by their clocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
 }
 
 impl ReportCheck {
@@ -449,6 +452,9 @@ pub struct ReceiptCheck {
     /// Size of the tree that it was proven in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_size: Option<u64>,
+    /// The newest moment at which trusted witnesses vouched for this history, by their clocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
 }
 
 impl ReceiptCheck {
