@@ -21,7 +21,7 @@ use crate::verify::checkpoints::{Agreement, Joined, Opened, Pair, compare, open}
 /// What `verify checkpoints` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 all are of one history, 1 two histories are proven, 2 cannot be read, 3 not all could be compared."
+    after_help = "With --data-dir and neither --url nor --proof, proofs come from the ledgers of that folder.\n\nExit codes: 0 all are of one history, 1 two histories are proven, 2 cannot be read, 3 not all could be compared."
 )]
 pub struct CheckpointsArgs {
     /// Signed checkpoints from different sources, or an evidence file that holds two
@@ -39,9 +39,6 @@ pub struct CheckpointsArgs {
     /// File with the token for --url
     #[arg(long, value_name = "FILE", requires = "url")]
     token_file: Option<PathBuf>,
-    /// Get proofs from the ledgers of this data folder
-    #[arg(long = "from", value_name = "DIR", conflicts_with_all = ["url", "proof"])]
-    from: Option<PathBuf>,
     /// A consistency proof: the JSON answer of a server, or base64 hashes, one a line
     #[arg(long, value_name = "FILE")]
     proof: Option<PathBuf>,
@@ -53,7 +50,7 @@ pub struct CheckpointsArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &CheckpointsArgs) -> Outcome {
+pub(super) fn run(args: &CheckpointsArgs, data_dir: Option<&Path>) -> Outcome {
     let (keys, _) = pinned(&args.keys, args.policy.as_deref())?;
     let opened = open_all(&args.files, &keys)?;
     if opened.len() < 2 {
@@ -62,7 +59,7 @@ pub(super) fn run(args: &CheckpointsArgs) -> Outcome {
     let mut pairs = Vec::new();
     let mut written = false;
     for (a, b) in neighbours(&opened) {
-        let source = |first, second| join(args, &a.checkpoint.origin, first, second);
+        let source = |first, second| join(args, data_dir, &a.checkpoint.origin, first, second);
         let pair = compare(a, b, &keys, source)?;
         if pair.agreement == Agreement::Equivocation && !written {
             std::fs::write(&args.evidence, fork::evidence(&a.note, &b.note))
@@ -138,6 +135,7 @@ fn neighbours(opened: &[Opened]) -> impl Iterator<Item = (&Opened, &Opened)> {
 
 fn join(
     args: &CheckpointsArgs,
+    data_dir: Option<&Path>,
     origin: &str,
     first: u64,
     second: u64,
@@ -149,7 +147,7 @@ fn join(
         let http = Http::new(prefix, args.token_file.as_deref())?;
         return http.join(first, second).map(Some);
     }
-    if let Some(dir) = &args.from {
+    if let Some(dir) = data_dir {
         return from_data(dir, origin, first, second).map(Some);
     }
     Ok(None)

@@ -33,6 +33,13 @@ pub struct Flags {
     server_name: Option<String>,
 }
 
+impl Flags {
+    /// The data folder, when one was named.
+    pub(super) fn data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+}
+
 /// The configuration file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -130,7 +130,7 @@ pub fn run(cli: Cli) -> ExitCode {
 
 fn command(cli: Cli) -> Outcome {
     match cli.command {
-        Command::Verify(args) => verify::run(&args),
+        Command::Verify(args) => verify::run(&args, cli.config.data_dir()),
         Command::Witness(args) => witness::run(&args),
         Command::Openapi => {
             say(&crate::http::openapi().to_pretty_json()?)?;

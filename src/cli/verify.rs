@@ -143,11 +143,11 @@ enum Required {
     Controls,
 }
 
-pub(super) fn run(command: &VerifyCommand) -> Outcome {
+pub(super) fn run(command: &VerifyCommand, data_dir: Option<&std::path::Path>) -> Outcome {
     match command {
         VerifyCommand::Receipt(args) => receipt(args),
         VerifyCommand::Report(args) => report(args),
-        VerifyCommand::Checkpoints(args) => super::checkpoints::run(args),
+        VerifyCommand::Checkpoints(args) => super::checkpoints::run(args, data_dir),
     }
 }
 

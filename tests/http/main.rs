@@ -16,6 +16,7 @@ mod commands;
 mod corpus;
 mod input;
 mod logs;
+mod outside;
 mod reading;
 mod recording;
 mod reports;

@@ -22,6 +22,7 @@ use whereas::access::Access;
 use whereas::http::{self, Server};
 use whereas::judge::Profile;
 use whereas::ledger::note::Vkey;
+use whereas::outside::{Outside, Settings};
 use whereas::sequencer::{Clock, Ledger, LedgerPaths, Limits};
 use whereas::store::sqlite_server::SqliteServerStore;
 
@@ -43,6 +44,8 @@ pub struct Service {
     pub clock: Arc<TestClock>,
     pub base: String,
     administrator: String,
+    /// Witnesses and anchors, from the next start on.
+    pub outside: Option<Settings>,
     running: Option<Running>,
 }
 
@@ -66,6 +69,7 @@ impl Service {
             clock,
             base: String::new(),
             administrator: String::new(),
+            outside: None,
             running: None,
         };
         service.start();
@@ -89,7 +93,14 @@ impl Service {
             ledgers.insert(name.to_owned(), ledger);
         }
         let profile = Profile::builtin().unwrap();
-        let server = web::Data::new(Server::new(ledgers, access, profile, clock).unwrap());
+        let mut server = Server::new(ledgers, access, profile, clock.clone()).unwrap();
+        if let Some(settings) = &self.outside {
+            for (name, ledger) in &server.ledgers {
+                let asking = Outside::start(ledger.clone(), settings.clone(), clock.clone());
+                server.outside.insert(name.clone(), asking.unwrap());
+            }
+        }
+        let server = web::Data::new(server);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         self.base = format!("http://{}", listener.local_addr().unwrap());
         let (tell, told) = channel();
