@@ -1,6 +1,7 @@
 //! Witnesses and anchors: what makes the ledger's history known outside its operator's reach.
 
 use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::mpsc::channel;
@@ -14,12 +15,13 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use whereas::ledger::checkpoint::Checkpoint;
-use whereas::ledger::fork;
-use whereas::ledger::note::{Algorithm, Cosigner, Vkey};
+use whereas::ledger::note::{Algorithm, Cosigner, NoteSigner, Vkey};
 use whereas::ledger::policy::Policy;
+use whereas::ledger::tree::{self, Frontier};
+use whereas::ledger::{Hash, fork};
 use whereas::outside::{self, Anchor, BehindAnchor, Place, Settings, checkpoint_file, folder_of};
 use whereas::verify::{self, Freshness, Trust};
-use whereas::witness::{Witness, serve};
+use whereas::witness::{AddCheckpoint, Witness, serve};
 
 use crate::harness::{Client, LEDGER, OTHER, Service, at, printed, simple, until, whereas};
 
@@ -120,6 +122,7 @@ fn state(client: &Client) -> Value {
 
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
+    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let target = to.join(path.file_name().unwrap());
@@ -520,4 +523,196 @@ fn a_ledger_behind_its_anchor_does_not_resume() {
     good(&service, &only(0)).unwrap();
     kept.lock().unwrap().clear();
     good(&service, &only(1)).unwrap();
+}
+
+/// The witness program, until it is dropped.
+struct WitnessProgram {
+    child: std::process::Child,
+    url: String,
+    vkey: Vkey,
+}
+
+impl WitnessProgram {
+    fn start(dir: &Path, log: &Vkey) -> Self {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_whereas"))
+            .current_dir(dir)
+            .args([
+                "witness",
+                "--dir",
+                "w",
+                "--listen",
+                "127.0.0.1:0",
+                "--name",
+                "w.example/1",
+            ])
+            .args(["--log", &log.to_string()])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut word = |start: &str| {
+            let line = lines.next().unwrap().unwrap();
+            let word = line.split_whitespace().find(|w| w.starts_with(start));
+            word.unwrap_or_else(|| panic!("{line}")).to_owned()
+        };
+        let (url, vkey) = (word("http://"), word("w.example/1+"));
+        Self {
+            child,
+            url,
+            vkey: Vkey::parse(&vkey).unwrap(),
+        }
+    }
+
+    /// Ends it without a word, as a power failure would.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn add(&self, old: u64, proof: &[Hash], note: &str) -> (u16, String, String) {
+        let body = AddCheckpoint {
+            old,
+            proof: proof.to_vec(),
+            checkpoint: note,
+        };
+        self.send(&body.encode())
+    }
+
+    fn send(&self, body: &str) -> (u16, String, String) {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .build();
+        let agent: ureq::Agent = config.into();
+        let mut answer = agent
+            .post(format!("{}/add-checkpoint", self.url))
+            .send(body)
+            .unwrap();
+        let kind = answer.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let text = answer.body_mut().read_to_string().unwrap();
+        (answer.status().as_u16(), kind, text)
+    }
+}
+
+#[test]
+fn the_witness_program_keeps_its_word_over_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let signer = NoteSigner::new("l.example/a", SigningKey::from_bytes(&[5; 32])).unwrap();
+    let (mut nodes, mut frontier) = (HashMap::new(), Frontier::new());
+    for i in 0..9_u8 {
+        frontier.append(Hash::leaf(&[i]), |id, hash| {
+            nodes.insert(id, hash);
+        });
+    }
+    let checkpoint = |size| Checkpoint {
+        origin: "l.example/a".into(),
+        size,
+        root: tree::root(&nodes, size).unwrap(),
+    };
+    let note = |size| checkpoint(size).sign(&signer);
+    let w = WitnessProgram::start(dir.path(), signer.vkey());
+    let key = dir.path().join("w/key.pem");
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&key).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+
+    let plain = "text/plain; charset=utf-8";
+    let (status, kind, lines) = w.add(0, &[], &note(4));
+    assert_eq!((status, kind.as_str()), (200, plain), "{lines}");
+    let cosigned = format!("{}{lines}", note(4));
+    let keys = [signer.vkey().clone(), w.vkey.clone()];
+    let (_, parsed) = Checkpoint::parse_unverified(&cosigned).unwrap();
+    assert_eq!(parsed.verify(&keys).unwrap().len(), 2);
+    let size = |n: u64| (409, "text/x.tlog.size".to_owned(), format!("{n}\n"));
+    assert_eq!(w.add(0, &[], &note(9)), size(4));
+    assert_eq!(w.add(9, &[], &note(4)).0, 400);
+    assert_eq!(w.send("old 4\n").0, 400);
+    // Too much of it: refused while it is still being sent, so the client may not get to read the answer.
+    let agent = ureq::Agent::new_with_defaults();
+    let long = "old 4\n".repeat(20_000);
+    let refused = agent.post(format!("{}/add-checkpoint", w.url)).send(&long);
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(w.add(4, &[], &note(9)).0, 422);
+    let stranger = NoteSigner::new("l.example/b", SigningKey::from_bytes(&[5; 32])).unwrap();
+    let other = Checkpoint {
+        origin: "l.example/b".into(),
+        ..checkpoint(4)
+    };
+    assert_eq!(w.add(4, &[], &other.sign(&stranger)).0, 404);
+    let thief = NoteSigner::new("l.example/a", SigningKey::from_bytes(&[6; 32])).unwrap();
+    assert_eq!(w.add(4, &[], &checkpoint(4).sign(&thief)).0, 403);
+    let proof = tree::consistency(&nodes, 4, 9).unwrap();
+    assert_eq!(w.add(4, &proof, &note(9)).0, 200);
+    let first_key = w.vkey.clone();
+    w.kill();
+
+    let w = WitnessProgram::start(dir.path(), signer.vkey());
+    assert_eq!(w.vkey, first_key);
+    assert_eq!(
+        w.add(4, &proof, &note(9)),
+        size(9),
+        "nothing is rolled back"
+    );
+    let agent = ureq::Agent::new_with_defaults();
+    let url = format!("{}/{}/checkpoint", w.url, folder_of("l.example/a"));
+    let newest = agent
+        .get(&url)
+        .call()
+        .unwrap()
+        .body_mut()
+        .read_to_string()
+        .unwrap();
+    let (newest, parsed) = Checkpoint::parse_unverified(&newest).unwrap();
+    assert_eq!(
+        (newest, parsed.verify(&keys).unwrap().len()),
+        (checkpoint(9), 2)
+    );
+    w.kill();
+
+    // Its key is its name to everybody: a witness that has lost it must not go on under another.
+    std::fs::remove_file(&key).unwrap();
+    let args = [
+        "--dir",
+        "w",
+        "--name",
+        "w.example/1",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let lost = std::process::Command::new(env!("CARGO_BIN_EXE_whereas"))
+        .current_dir(dir.path())
+        .arg("witness")
+        .args(args)
+        .args(["--log", &signer.vkey().to_string()])
+        .output()
+        .unwrap();
+    assert!(printed(&lost, 2).contains("key.pem"));
+}
+
+#[test]
+fn a_receipt_and_a_report_can_be_too_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats");
+    let vkeys = std::fs::read_to_string(files.join("vkeys")).unwrap();
+    let vkeys: Vec<&str> = vkeys.lines().collect();
+    let text = format!("log {}\nwitness w {}\nquorum w\n", vkeys[0], vkeys[2]);
+    std::fs::write(dir.path().join("policy.txt"), text).unwrap();
+    let report = files.join("report.json");
+    let report = report.to_str().unwrap();
+    let verify = |more: &[&str], code: i32| {
+        let args = [&["verify", "report", report], more].concat();
+        printed(&whereas(dir.path(), &args), code)
+    };
+    let said = verify(&["--policy", "policy.txt", "--max-age", "365000d"], 0);
+    assert!(
+        said.contains("freshness: witnessed.") && said.contains("ago."),
+        "{said}"
+    );
+    verify(&["--policy", "policy.txt", "--max-age", "1ms"], 3);
+    // Without a witness's word there is no age that could be young enough.
+    verify(&["--key", vkeys[0], "--max-age", "365000d"], 3);
+    verify(&["--key", vkeys[0]], 0);
+    verify(&["--key", vkeys[0], "--max-age", "soon"], 2);
 }
