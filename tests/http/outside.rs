@@ -528,6 +528,8 @@ fn a_ledger_behind_its_anchor_does_not_resume() {
 /// The witness program, until it is dropped.
 struct WitnessProgram {
     child: std::process::Child,
+    /// Open as long as the program runs: it says more than is read here.
+    _said: std::io::Lines<BufReader<std::process::ChildStdout>>,
     url: String,
     vkey: Vkey,
 }
@@ -559,6 +561,7 @@ impl WitnessProgram {
         let (url, vkey) = (word("http://"), word("w.example/1+"));
         Self {
             child,
+            _said: lines,
             url,
             vkey: Vkey::parse(&vkey).unwrap(),
         }
