@@ -123,15 +123,15 @@ pub fn time_text(seconds: u64) -> String {
 fn age(seconds: u64, now: Timestamp) -> String {
     let now = now.micros().div_euclid(1_000_000);
     let ago = i128::from(now) - i128::from(seconds);
+    if ago < -300 {
+        return " By this machine's clock that is in the future: one of the two clocks is wrong."
+            .into();
+    }
     let text = match ago {
-        ..-300 => {
-            return " By this machine's clock that is in the future: one of the two clocks is wrong."
-                .into();
-        }
-        ..120 => return " That is less than two minutes ago.".into(),
-        120..7_200 => format!("{} minutes", ago / 60),
-        7_200..172_800 => format!("{} hours", ago / 3_600),
-        _ => format!("{} days", ago / 86_400),
+        172_800.. => format!("{} days", ago / 86_400),
+        7_200.. => format!("{} hours", ago / 3_600),
+        120.. => format!("{} minutes", ago / 60),
+        _ => return " That is less than two minutes ago.".into(),
     };
     format!(" That is {text} ago.")
 }

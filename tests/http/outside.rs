@@ -85,14 +85,16 @@ fn witness(dir: &Path, seed: u8, log: &Vkey) -> Running {
         since.unwrap().as_secs()
     };
     let dir = dir.join(format!("w{seed}"));
-    let witness = Witness::open(&dir, cosigner, &[log.clone()], Box::new(seconds)).unwrap();
+    let witness =
+        Witness::open(&dir, cosigner, std::slice::from_ref(log), Box::new(seconds)).unwrap();
     Running::start(move |listener| serve(Arc::new(witness), listener, 1).unwrap())
 }
 
-/// An address where nobody listens.
-fn nobody() -> String {
+/// An address that takes connections and never answers, as long as the listener is held.
+fn silent() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
 }
 
 fn policy(log: &Vkey, urls: &[&str], needs: &str) -> Policy {
@@ -155,10 +157,14 @@ fn two_of_three_witnesses_make_a_report_witnessed_while_one_is_down() {
     let dir = tempfile::tempdir().unwrap();
     let log = service.vkey();
     let (one, two) = (witness(dir.path(), 1, &log), witness(dir.path(), 2, &log));
-    let urls = [one.url.clone(), two.url.clone(), nobody()];
+    let (_hangs, third) = silent();
+    let urls = [one.url.clone(), two.url.clone(), third];
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
     let two_of_three = policy(&log, &urls, "2");
-    service.outside = Some(settings(dir.path(), Some(two_of_three.clone())));
+    service.outside = Some(Settings {
+        timeout: Duration::from_millis(500),
+        ..settings(dir.path(), Some(two_of_three.clone()))
+    });
     service.restart();
     let (producer, investigator) = (service.producer(), service.reader("investigator"));
     let event = simple("e-1", "case-1");
