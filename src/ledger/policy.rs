@@ -78,7 +78,7 @@ impl Policy {
         };
         let mut quorums = 0;
         let mut lines = 0;
-        for (i, line) in text.lines().enumerate() {
+        for (i, line) in text.split('\n').enumerate() {
             let at = |what: String| PolicyError { line: i + 1, what };
             lines = i + 1;
             if lines > MAX_LINES {
@@ -341,7 +341,8 @@ mod tests {
         let again = vkey("other.example", Algorithm::CosignatureV1, 1);
         let as_log = vkey("log.example/b", Algorithm::Ed25519, 1);
         for (rest, line) in [
-            (String::new(), 6),
+            (String::new(), 7),
+            ("quorum w1\r\n".into(), 7),
             ("quorum w9".into(), 7),
             ("quorum w1\nquorum w2".into(), 8),
             ("group g 2 w1\nquorum g".into(), 7),
