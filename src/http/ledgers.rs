@@ -48,9 +48,8 @@ pub struct LedgerState {
     pub size: u64,
     /// The witnesses of the configured policy.
     pub witnesses: Vec<WitnessInfo>,
-    /// The policy's quorum; absent where no witness is needed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quorum: Option<QuorumInfo>,
+    /// How the policy's quorum stands.
+    pub quorum: QuorumInfo,
     /// Where checkpoints are kept.
     pub anchors: Vec<AnchorInfo>,
 }
@@ -82,6 +81,9 @@ pub struct WitnessInfo {
 /// How a policy's quorum stands.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct QuorumInfo {
+    /// Whether the policy needs any witness.
+    #[schema(example = true)]
+    pub needed: bool,
     /// How many witnesses cosigned the checkpoint that they were asked about last, or a later one.
     #[schema(example = 2)]
     pub cosigned: usize,
@@ -121,20 +123,24 @@ fn state(ledger: &Ledger, outside: Option<&Outside>) -> Result<LedgerState, Prob
         origin: ledger.origin().to_owned(),
         size: ledger.size(),
         witnesses: Vec::new(),
-        quorum: None,
+        quorum: QuorumInfo {
+            needed: false,
+            cosigned: 0,
+            witnesses: 0,
+            size: None,
+        },
         anchors: Vec::new(),
     };
     let Some(outside) = outside else {
         return Ok(state);
     };
     let now = outside.state()?;
-    if ledger.policy().is_some_and(Policy::needs_witnesses) {
-        state.quorum = Some(QuorumInfo {
-            cosigned: now.cosigned.0,
-            witnesses: now.cosigned.1,
-            size: now.quorum_size,
-        });
-    }
+    state.quorum = QuorumInfo {
+        needed: ledger.policy().is_some_and(Policy::needs_witnesses),
+        cosigned: now.cosigned.0,
+        witnesses: now.cosigned.1,
+        size: now.quorum_size,
+    };
     state.witnesses = now
         .witnesses
         .into_iter()
