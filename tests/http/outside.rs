@@ -518,6 +518,8 @@ fn a_ledger_behind_its_anchor_does_not_resume() {
     });
     assert_eq!(std::fs::read_to_string(&newest).unwrap(), note);
 
+    service.outside = None;
+    service.restart();
     // Neither a text that the ledger did not sign nor an anchor that is gone stops a ledger.
     std::fs::write(
         of_ledger.join(checkpoint_file(size + 9)),
