@@ -2,12 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
 
 use super::{Failure, fail, read_text};
 use crate::judge::Profile;
+use crate::ledger::policy::Policy;
+use crate::outside::{Anchor, Place, Settings, is_usable_url};
 use crate::sequencer::LedgerPaths;
 
 /// What every command takes.
@@ -30,6 +33,13 @@ pub struct Flags {
     server_name: Option<String>,
 }
 
+impl Flags {
+    /// The data folder, when one was named.
+    pub(super) fn data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+}
+
 /// The configuration file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +54,48 @@ struct File {
     profile: Option<PathBuf>,
     log: Option<String>,
     public_log: Option<bool>,
+    witness_policy: Option<PathBuf>,
+    witness_every: Option<String>,
+    #[serde(default)]
+    anchor: Vec<AnchorSection>,
+}
+
+/// A place where checkpoints are kept: either `url` or `folder`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnchorSection {
+    url: Option<String>,
+    token_file: Option<PathBuf>,
+    folder: Option<PathBuf>,
+    every: Option<String>,
+}
+
+/// How long a witness or an anchor may take.
+const OUTSIDE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often they are asked, unless configured.
+const OUTSIDE_EVERY: &str = "60s";
+
+/// Reads `500ms`, `60s`, `5m`, `24h` or `7d`.
+pub(super) fn duration(text: &str) -> Result<Duration, Failure> {
+    let at = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => 0,
+    };
+    let number = number.parse::<u64>().ok();
+    match number.and_then(|n| n.checked_mul(millis)) {
+        Some(millis @ 1..) => Ok(Duration::from_millis(millis)),
+        _ => fail(format!(
+            "`{text}` is not a length of time such as 60s, 5m, 24h or 7d"
+        )),
+    }
 }
 
 /// The configuration, complete.
@@ -69,6 +121,12 @@ pub struct Config {
     pub log: Option<String>,
     /// Whether checkpoints and hash tiles of every ledger are for everybody, without a token.
     pub public_log: bool,
+    /// A tlog-policy: which witnesses are asked, and how many of them are needed.
+    pub witness_policy: Option<PathBuf>,
+    /// How often witnesses are asked.
+    pub witness_every: Option<String>,
+    /// Where checkpoints are kept.
+    pub anchors: Vec<AnchorSection>,
 }
 
 impl Config {
@@ -112,6 +170,9 @@ impl Config {
             profile: file.profile,
             log: file.log,
             public_log: file.public_log.unwrap_or(false),
+            witness_policy: file.witness_policy,
+            witness_every: file.witness_every,
+            anchors: file.anchor,
         })
     }
 
@@ -129,6 +190,9 @@ impl Config {
             profile: None,
             log: None,
             public_log: false,
+            witness_policy: None,
+            witness_every: None,
+            anchors: Vec::new(),
         }
     }
 
@@ -210,6 +274,52 @@ impl Config {
         Ok(read_text(&path)?.trim_end().to_owned())
     }
 
+    /// What is asked of witnesses and anchors.
+    ///
+    /// # Errors
+    /// When the policy cannot be read, or a section does not say what it must.
+    pub fn outside(&self) -> Result<Settings, Failure> {
+        let policy = match &self.witness_policy {
+            Some(path) => Some(read_policy(path)?),
+            None => None,
+        };
+        let urls = policy.iter().flat_map(|p| &p.witnesses);
+        for url in urls.filter_map(|w| w.url.as_deref()) {
+            usable(url)?;
+        }
+        let every = |text: &Option<String>| duration(text.as_deref().unwrap_or(OUTSIDE_EVERY));
+        let anchors = self.anchors.iter().map(|section| {
+            let token = match &section.token_file {
+                Some(path) => Some(read_text(path)?.trim().to_owned()),
+                None => None,
+            };
+            let place = match (&section.url, &section.folder) {
+                (Some(url), None) => {
+                    usable(url)?;
+                    let url = url.trim_end_matches('/').to_owned();
+                    Place::Url { url, token }
+                }
+                (None, Some(folder)) if token.is_none() => Place::Folder(folder.clone()),
+                _ => {
+                    return fail(
+                        "each [[anchor]] of the configuration has either `url` (and perhaps `token_file`) or `folder`",
+                    );
+                }
+            };
+            Ok(Anchor {
+                place,
+                every: every(&section.every)?,
+            })
+        });
+        Ok(Settings {
+            anchors: anchors.collect::<Result<_, _>>()?,
+            policy,
+            every: every(&self.witness_every)?,
+            timeout: OUTSIDE_TIMEOUT,
+            evidence: self.data_dir.join("evidence"),
+        })
+    }
+
     /// What records are judged against.
     ///
     /// # Errors
@@ -222,5 +332,72 @@ impl Config {
                 Profile::parse(&bytes).map_err(|e| Failure(format!("{}: {e}", path.display())))
             }
         }
+    }
+}
+
+/// Reads a policy file.
+pub(super) fn read_policy(path: &Path) -> Result<Policy, Failure> {
+    Policy::parse(&read_text(path)?).map_err(|e| Failure(format!("{}: {e}", path.display())))
+}
+
+fn usable(url: &str) -> Result<(), Failure> {
+    if is_usable_url(url) {
+        Ok(())
+    } else {
+        fail(format!(
+            "`{url}` cannot be used: this program speaks plain HTTP and leaves TLS to a proxy; name the proxy as http://HOST…"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_have_a_unit() {
+        let read = |t: &str| duration(t).ok();
+        assert_eq!(read("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(read("5m"), Some(Duration::from_secs(300)));
+        assert_eq!(read("7d"), Some(Duration::from_secs(604_800)));
+        for bad in [
+            "",
+            "60",
+            "s",
+            "0s",
+            "-1s",
+            "1.5h",
+            "1 h",
+            "99999999999999999999s",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_anchor_is_a_folder_or_an_address_and_nothing_unknown() -> Result<(), toml::de::Error> {
+        let outside = |text: &str| -> Result<Result<Settings, Failure>, toml::de::Error> {
+            let file: File = toml::from_str(text)?;
+            let mut config = Config::of(Path::new("d"), "s");
+            config.anchors = file.anchor;
+            config.witness_every = file.witness_every;
+            Ok(config.outside())
+        };
+        let good = "witness_every = \"2m\"\n[[anchor]]\nurl = \"http://a.example/x/\"\nevery = \"1h\"\n[[anchor]]\nfolder = \"/mnt/a\"\n";
+        let settings = outside(good)?.unwrap_or_else(|e| panic!("{}", e.0));
+        assert_eq!(settings.every, Duration::from_secs(120));
+        let names: Vec<String> = settings.anchors.iter().map(|a| a.place.name()).collect();
+        assert_eq!(names, ["http://a.example/x", "/mnt/a"]);
+        assert_eq!(settings.anchors[0].every, Duration::from_secs(3_600));
+        for bad in [
+            "[[anchor]]\nevery = \"1h\"\n",
+            "[[anchor]]\nfolder = \"/a\"\nurl = \"http://a\"\n",
+            "[[anchor]]\nurl = \"https://a.example\"\n",
+            "[[anchor]]\nfolder = \"/a\"\nevery = \"soon\"\n",
+        ] {
+            assert!(outside(bad)?.is_err(), "{bad}");
+        }
+        assert!(toml::from_str::<File>("[[anchor]]\nfolders = \"/a\"\n").is_err());
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod access;
+mod checkpoints;
 mod config;
 mod demo;
 mod export;
@@ -9,6 +10,7 @@ mod serve;
 mod untold;
 mod verify;
 mod verify_ledger;
+mod witness;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -39,7 +41,7 @@ enum Command {
     /// Create and list ledgers
     #[command(subcommand)]
     Ledger(LedgerCommand),
-    /// Verify receipts, reports and whole ledgers
+    /// Verify receipts, reports and whole ledgers; compare checkpoints
     #[command(subcommand)]
     Verify(verify::VerifyCommand),
     /// Take an export: a file that verifies by itself, of a whole ledger or a part of it
@@ -54,6 +56,8 @@ enum Command {
     /// Create, list, rotate and revoke tokens; recover the administrator's
     #[command(subcommand)]
     Token(access::TokenCommand),
+    /// Watch logs from outside, and cosign their checkpoints (C2SP tlog-witness)
+    Witness(witness::WitnessArgs),
     /// Print the OpenAPI document
     Openapi,
     /// Check a profile, or print the built-in one
@@ -133,6 +137,7 @@ pub fn run(cli: Cli) -> ExitCode {
 fn command(cli: Cli) -> Outcome {
     match cli.command {
         Command::Verify(args) => verify::run(&args, &cli.config),
+        Command::Witness(args) => witness::run(&args),
         Command::Openapi => {
             say(&crate::http::openapi().to_pretty_json()?)?;
             Ok(ExitCode::SUCCESS)

@@ -15,6 +15,7 @@ use super::{Config, Failure, Outcome, fail, say};
 use crate::access::Access;
 use crate::access::files::write_secret_file;
 use crate::http::{self, Server};
+use crate::outside::{self, Outside};
 use crate::sequencer::{Clock, Ledger, Limits, SystemClock};
 use crate::store::sqlite_server::SqliteServerStore;
 
@@ -122,6 +123,7 @@ pub(super) async fn open(config: &Config) -> Result<web::Data<Server>, Failure> 
         })?;
     }
     let mut ledgers = BTreeMap::new();
+    let settings = config.outside()?;
     let limits = Limits {
         queue: config.queue.unwrap_or(Limits::default().queue),
     };
@@ -140,10 +142,23 @@ pub(super) async fn open(config: &Config) -> Result<web::Data<Server>, Failure> 
                 Failure::from(e).0
             ))
         })?;
+        outside::compare(&ledger, &settings).map_err(|e| {
+            Failure(format!(
+                "the ledger `{name}` does not start: {}",
+                Failure::from(e).0
+            ))
+        })?;
         ledgers.insert(name, ledger);
     }
-    let server = Server::new(ledgers, access, config.read_profile()?, clock)?;
-    let server = web::Data::new(server.with_public_log(config.public_log));
+    let mut server = Server::new(ledgers, access, config.read_profile()?, Arc::clone(&clock))?
+        .with_public_log(config.public_log);
+    if settings.policy.is_some() || !settings.anchors.is_empty() {
+        for (name, ledger) in &server.ledgers {
+            let asking = Outside::start(Arc::clone(ledger), settings.clone(), Arc::clone(&clock))?;
+            server.outside.insert(name.clone(), asking);
+        }
+    }
+    let server = web::Data::new(server);
     server.record_profile().await?;
     server.record_changes().await;
     Ok(server)

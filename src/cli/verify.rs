@@ -6,13 +6,16 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
+use super::checkpoints::CheckpointsArgs;
 use super::untold::untold;
 use super::{Config, Failure, Outcome, fail, read, read_text, say};
 use crate::event::{COMMON_MEMBERS, Context, Event};
 use crate::json;
 use crate::judge::{self, Catalogue, Judgement, Profile};
 use crate::ledger::note::Vkey;
-use crate::ledger::{Hash, disclosure, sha256};
+use crate::ledger::policy::Policy;
+use crate::ledger::{Hash, Timestamp, disclosure, sha256};
+use crate::sequencer::{Clock, SystemClock};
 use crate::verify::receipt::EventCheck;
 use crate::verify::{self, words};
 
@@ -25,17 +28,74 @@ pub enum VerifyCommand {
     Report(ReportArgs),
     /// Verify a whole ledger: a data folder, or a log on the web
     Ledger(super::verify_ledger::LedgerArgs),
+    /// Compare checkpoints that different people hold: has the ledger shown all of them one history?
+    Checkpoints(CheckpointsArgs),
+}
+
+/// Whose word counts.
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// Pinned verifier key (vkey), or a file with one a line; may be repeated
+    #[arg(long = "key", value_name = "VKEY", required_unless_present = "policy")]
+    keys: Vec<String>,
+    /// Pin the keys of this tlog-policy; `witnessed` then needs its quorum
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// How old the newest word of trusted witnesses may be (60s, 5m, 24h, 7d); older, or none, is exit code 3
+    #[arg(long, value_name = "TIME")]
+    max_age: Option<String>,
+}
+
+impl TrustArgs {
+    fn now() -> Timestamp {
+        SystemClock::default().now()
+    }
+
+    /// Whether the newest word of trusted witnesses is older than it may be.
+    fn stale(&self, as_of: Option<&str>, now: Timestamp) -> Result<bool, Failure> {
+        let Some(max) = &self.max_age else {
+            return Ok(false);
+        };
+        let max = i64::try_from(super::config::duration(max)?.as_micros()).unwrap_or(i64::MAX);
+        let Some(as_of) = as_of.and_then(Timestamp::parse_canonical) else {
+            return Ok(true);
+        };
+        let age = now.micros().saturating_sub(as_of.micros());
+        // A time that is still to come says nothing about age.
+        Ok(age > max || age < -CLOCKS_DIFFER)
+    }
+}
+
+/// How far a witness's clock may be ahead of this machine's, in microseconds.
+const CLOCKS_DIFFER: i64 = 300_000_000;
+
+/// All pinned keys, and the policy.
+pub(super) fn pinned(
+    given: &[String],
+    policy: Option<&std::path::Path>,
+) -> Result<(Vec<Vkey>, Option<Policy>), Failure> {
+    let policy = policy.map(super::config::read_policy).transpose()?;
+    let mut all = policy.as_ref().map(Policy::keys).unwrap_or_default();
+    if policy.is_none() || !given.is_empty() {
+        for key in keys(given)? {
+            if !all.contains(&key) {
+                all.push(key);
+            }
+        }
+    }
+    Ok((all, policy))
 }
 
 /// What `verify receipt` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 good, 1 refused, 2 cannot be read.")]
+#[command(
+    after_help = "Exit codes: 0 good, 1 refused, 2 cannot be read, 3 good but older than --max-age."
+)]
 pub struct ReceiptArgs {
     /// The receipt, or the JSON answer to the post
     file: PathBuf,
-    /// Pinned verifier key (vkey), or a file with one a line; may be repeated
-    #[arg(long = "key", required = true, value_name = "VKEY")]
-    keys: Vec<String>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// The event as it was posted: recompute what was committed, from the disclosures in the answer
     #[arg(long, value_name = "EVENT")]
     event: Option<PathBuf>,
@@ -53,14 +113,13 @@ pub struct ReceiptArgs {
 /// What `verify report` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 verified, 1 refused, 2 cannot be read, 3 verified but a verdict named with --require is not good."
+    after_help = "Exit codes: 0 verified, 1 refused, 2 cannot be read, 3 verified but a verdict named with --require is not good, or older than --max-age."
 )]
 pub struct ReportArgs {
     /// The report file
     file: PathBuf,
-    /// Pinned verifier key (vkey), or a file with one a line; may be repeated
-    #[arg(long = "key", required = true, value_name = "VKEY")]
-    keys: Vec<String>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// A signed checkpoint that an outside party kept; may be repeated
     #[arg(long = "checkpoint", value_name = "FILE")]
     checkpoints: Vec<PathBuf>,
@@ -91,6 +150,7 @@ pub(super) fn run(command: &VerifyCommand, flags: &super::config::Flags) -> Outc
         VerifyCommand::Receipt(args) => receipt(args),
         VerifyCommand::Report(args) => report(args),
         VerifyCommand::Ledger(args) => super::verify_ledger::run(args, &Config::load(flags)?),
+        VerifyCommand::Checkpoints(args) => super::checkpoints::run(args, flags.data_dir()),
     }
 }
 
@@ -119,7 +179,7 @@ pub(super) fn keys(given: &[String]) -> Result<Vec<Vkey>, Failure> {
 }
 
 fn receipt(args: &ReceiptArgs) -> Outcome {
-    let keys = keys(&args.keys)?;
+    let (keys, policy) = pinned(&args.trust.keys, args.trust.policy.as_deref())?;
     let text = read_text(&args.file)?;
     let (text, mut disclosures) = if text.trim_start().starts_with('{') {
         from_answer(&text, args.item)?
@@ -148,7 +208,14 @@ fn receipt(args: &ReceiptArgs) -> Outcome {
         }
         (None, _) => None,
     };
-    let outcome = verify::receipt::verify(&text, &keys, check.as_ref());
+    let now = TrustArgs::now();
+    let trust = verify::Trust {
+        keys: &keys,
+        policy: policy.as_ref(),
+        outside: &[],
+        now: Some(now),
+    };
+    let outcome = verify::receipt::verify_by(&text, &trust, check.as_ref());
     if args.json {
         say(&serde_json::to_string_pretty(&outcome)?)?
     } else {
@@ -156,6 +223,8 @@ fn receipt(args: &ReceiptArgs) -> Outcome {
     };
     Ok(if outcome.refused() {
         ExitCode::from(1)
+    } else if args.trust.stale(outcome.as_of.as_deref(), now)? {
+        ExitCode::from(3)
     } else {
         ExitCode::SUCCESS
     })
@@ -223,14 +292,21 @@ pub(super) fn judge_again(
 }
 
 fn report(args: &ReportArgs) -> Outcome {
-    let keys = keys(&args.keys)?;
+    let (keys, policy) = pinned(&args.trust.keys, args.trust.policy.as_deref())?;
     let outside = args
         .checkpoints
         .iter()
         .map(|p| read_text(p))
         .collect::<Result<Vec<_>, _>>()?;
     let bytes = read(&args.file)?;
-    let opened = verify::report::open(&bytes, &keys, &outside, Some(&judge_again));
+    let now = TrustArgs::now();
+    let trust = verify::Trust {
+        keys: &keys,
+        policy: policy.as_ref(),
+        outside: &outside,
+        now: Some(now),
+    };
+    let opened = verify::report::open_by(&bytes, &trust, Some(&judge_again));
     let check = &opened.check;
     if args.json {
         say(&serde_json::to_string_pretty(check)?)?
@@ -269,7 +345,7 @@ fn report(args: &ReportArgs) -> Outcome {
         Required::Elements => !pinned || verdicts.elements.verdict != verify::Process::Good,
         Required::Controls => !pinned || verdicts.controls.verdict != verify::Process::Good,
     });
-    Ok(if unmet {
+    Ok(if unmet || args.trust.stale(check.as_of.as_deref(), now)? {
         ExitCode::from(3)
     } else {
         ExitCode::SUCCESS

@@ -9,6 +9,7 @@ mod exports;
 mod findings;
 mod ledgers;
 mod log;
+mod metrics;
 mod principals;
 mod problem;
 mod readers;
@@ -37,6 +38,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::access::{Access, PendingChange};
 use crate::judge::{self, Catalogue, Profile};
+use crate::outside::Outside;
 use crate::sequencer::{Clock, Ledger};
 use crate::store::{EntryQuery, StoreError};
 use crate::survey::{Bounds, Survey};
@@ -63,6 +65,8 @@ pub struct Server {
     pub profile: Profile,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Who asks witnesses and fills anchors, by ledger; none where nothing is configured.
+    pub outside: BTreeMap<String, Outside>,
     catalogues: BTreeMap<&'static str, Catalogue>,
     surveys: BTreeMap<String, Survey>,
     public_log: bool,
@@ -93,6 +97,7 @@ impl Server {
             access,
             profile,
             clock,
+            outside: BTreeMap::new(),
             catalogues,
             public_log: false,
             published: Mutex::default(),
@@ -154,6 +159,7 @@ impl Server {
             return Ok((*size, note.clone()));
         }
         let (checkpoint, note) = ledger.checkpoint()?;
+        let note = ledger.with_cosignatures(checkpoint.size, note)?;
         let name = ledger.name().to_owned();
         published.insert(name, (now, checkpoint.size, note.clone()));
         Ok((checkpoint.size, note))
@@ -266,6 +272,8 @@ impl Server {
     /// Finishes what was taken, and ends every writer.
     pub async fn close(&self) {
         self.record_changes().await;
+        // They write through the ledgers, so they end first.
+        self.outside.values().for_each(Outside::stop);
         for ledger in self.ledgers.values() {
             ledger.close().await;
         }
@@ -353,6 +361,7 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(vocabulary::read_schema)
         .service(vocabulary::problems_page)
         .service(vocabulary::problem_page)
+        .service(metrics::metrics)
         .service(healthz);
 }
 

@@ -72,6 +72,7 @@ pub const ROUTES: &[(&str, &str, &str, Class)] = &[
     ("GET", "/problems", "vocabulary", Free),
     ("GET", "/problems/{problem}", "vocabulary", Free),
     ("GET", "/healthz", "health", Free),
+    ("GET", "/metrics", "metrics", Free),
 ];
 
 /// The name of a route's family in the record.

@@ -205,6 +205,47 @@ impl fmt::Debug for NoteSigner {
     }
 }
 
+/// A witness's key: it says at which time which checkpoint was the largest that it had seen of a log.
+pub struct Cosigner {
+    vkey: Vkey,
+    key: SigningKey,
+}
+
+impl Cosigner {
+    /// A cosigner; `None` when the name is not a key name.
+    #[must_use]
+    pub fn new(name: &str, key: SigningKey) -> Option<Self> {
+        let vkey = Vkey::new(name, Algorithm::CosignatureV1, key.verifying_key())?;
+        Some(Self { vkey, key })
+    }
+
+    /// The key that verifies what this signs.
+    #[must_use]
+    pub fn vkey(&self) -> &Vkey {
+        &self.vkey
+    }
+
+    /// The signature line (with its line feed) over a checkpoint's text, at `seconds` since 1970 (at most 2^63 - 1).
+    #[must_use]
+    pub fn cosign(&self, text: &str, seconds: u64) -> String {
+        let message = cosigned_message(text, seconds);
+        let mut blob = self.vkey.id().to_vec();
+        blob.extend_from_slice(&seconds.to_be_bytes());
+        blob.extend_from_slice(&self.key.sign(message.as_bytes()).to_bytes());
+        format!("— {} {}\n", self.vkey.name, b64(&blob))
+    }
+}
+
+impl fmt::Debug for Cosigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cosigner({})", self.vkey)
+    }
+}
+
+fn cosigned_message(text: &str, seconds: u64) -> String {
+    format!("cosignature/v1\ntime {seconds}\n{text}")
+}
+
 /// A note, read but not verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note<'a> {
@@ -311,6 +352,30 @@ impl<'a> Note<'a> {
         }
     }
 
+    /// The signature lines, each with its line feed, of those keys among `known` whose signature verifies; lines that
+    /// do not verify are left out. To move signatures from one copy of a note to another.
+    #[must_use]
+    pub fn good_lines(&self, known: &[Vkey]) -> Vec<(Vkey, String)> {
+        let mut out: Vec<(Vkey, String)> = Vec::new();
+        for signature in &self.signatures {
+            let found = known
+                .iter()
+                .find(|k| k.name == signature.name && k.id() == signature.id);
+            let Some(vkey) = found.filter(|k| self.signature_is_good(k, &signature.bytes)) else {
+                continue;
+            };
+            if out.iter().any(|(k, _)| k == vkey) {
+                continue;
+            }
+            let blob = [&signature.id[..], &signature.bytes].concat();
+            out.push((
+                vkey.clone(),
+                format!("— {} {}\n", signature.name, b64(&blob)),
+            ));
+        }
+        out
+    }
+
     fn signature_is_good(&self, vkey: &Vkey, bytes: &[u8]) -> bool {
         match vkey.algorithm {
             Algorithm::Ed25519 => vkey.verifies(self.text.as_bytes(), bytes),
@@ -320,10 +385,7 @@ impl<'a> Note<'a> {
                 };
                 let seconds = u64::from_be_bytes(*time);
                 i64::try_from(seconds).is_ok()
-                    && vkey.verifies(
-                        format!("cosignature/v1\ntime {seconds}\n{}", self.text).as_bytes(),
-                        signature,
-                    )
+                    && vkey.verifies(cosigned_message(self.text, seconds).as_bytes(), signature)
             }
         }
     }
@@ -398,6 +460,26 @@ mod tests {
                 "byte {i} incremented"
             );
         }
+    }
+
+    #[test]
+    fn a_cosignature_is_the_one_of_the_format_s_examples() {
+        // docs/formats.md, "Cosigned checkpoint"; its witness's secret seed is published there.
+        let seed = "bc3fc6d1f27dcfc4d42e3252063693f40e9b0a2e4db7b0873050cd53d1708751";
+        let mut key = [0; 32];
+        assert_eq!(hex::decode_to_slice(seed, &mut key), Ok(()));
+        let witness = Cosigner::new("witness.example/w1", SigningKey::from_bytes(&key))
+            .unwrap_or_else(|| panic!("it is a key name"));
+        let note = include_str!("../../tests/formats/checkpoint-4-cosigned.txt");
+        let text = Note::parse(note).map(|n| n.text).unwrap_or_default();
+        let line = witness.cosign(text, 1_795_342_815);
+        assert!(note.ends_with(&line), "{line}");
+        let parsed = Note::parse(note).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(
+            parsed.good_lines(&[witness.vkey().clone()]),
+            [(witness.vkey().clone(), line)]
+        );
+        assert_eq!(parsed.cosigned_at(witness.vkey()), Some(1_795_342_815));
     }
 
     #[test]

@@ -88,12 +88,34 @@ pub fn verify_consistency(
     if first == 0 {
         return Err(ProofError::Range);
     }
-    let mut rest = path.iter();
-    let seed = if first.is_power_of_two() {
-        first_root
+    let (seed, rest) = if first.is_power_of_two() {
+        (first_root, path)
     } else {
-        rest.next().ok_or(ProofError::Length)?
+        path.split_first().ok_or(ProofError::Length)?
     };
+    let (old, new) = consistency_roots(first, second, seed, rest)?;
+    if old == *first_root && new == *second_root {
+        Ok(())
+    } else {
+        Err(ProofError::Root)
+    }
+}
+
+/// The roots to which a consistency proof leads, for `0 < first < second`. `seed` is the root of the largest complete
+/// subtree at the end of the first tree: the proof's first hash, or the first root itself when `first` is a power of two;
+/// `rest` is what follows it. When the second root is the right one, so is the first: the hashes are bound to both.
+///
+/// # Errors
+/// When there are too many or too few hashes.
+pub fn consistency_roots(
+    first: u64,
+    second: u64,
+    seed: &Hash,
+    rest: &[Hash],
+) -> Result<(Hash, Hash), ProofError> {
+    if first == 0 || first >= second {
+        return Err(ProofError::Range);
+    }
     let (mut at, mut last) = (first - 1, second - 1);
     while at & 1 == 1 {
         at >>= 1;
@@ -119,12 +141,9 @@ pub fn verify_consistency(
         at >>= 1;
         last >>= 1;
     }
-    if last != 0 {
-        return Err(ProofError::Length);
-    }
-    if old == *first_root && new == *second_root {
-        Ok(())
+    if last == 0 {
+        Ok((old, new))
     } else {
-        Err(ProofError::Root)
+        Err(ProofError::Length)
     }
 }

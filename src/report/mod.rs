@@ -313,7 +313,7 @@ pub fn stored_statement(row: &ReportRow) -> Result<(Envelope, Statement), Report
 }
 
 /// The report's file as of now: the envelope as it was signed, the disclosures that are still held and not withheld,
-/// and proofs to the newest checkpoint.
+/// and proofs to the newest checkpoint that witnesses cosigned (else to the newest).
 ///
 /// # Errors
 /// When the ledger fails or the report is damaged.
@@ -343,7 +343,8 @@ pub fn file(ledger: &Ledger, row: &ReportRow) -> Result<ReportFile, ReportError>
         payload.insert(seq);
         disclosures.extend(shown);
     }
-    let (checkpoint, note) = ledger.checkpoint()?;
+    // One that witnesses cosigned is worth more than a newer one, as long as it covers all that the file proves.
+    let (checkpoint, note) = ledger.evidence_checkpoint(row.seq)?;
     let mut others = BTreeSet::from([0, row.seq]);
     others.extend(rotations(ledger, checkpoint.size)?);
     let mut evidence = Vec::new();

@@ -12,6 +12,7 @@ mod denials;
 mod errors;
 mod guard;
 mod lookups;
+mod outside;
 mod prepare;
 mod proofs;
 mod recover;
@@ -23,7 +24,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use serde_json::{Map, Value};
@@ -31,6 +32,7 @@ use tokio::sync::oneshot;
 
 use crate::event::Event;
 use crate::keyring::Keyring;
+use crate::ledger::policy::Policy;
 use crate::ledger::receipt::Receipt;
 use crate::ledger::{Hash, Id16, Leaf, disclosure};
 use crate::store::sqlite::SqliteStore;
@@ -46,6 +48,7 @@ use errors::AppendResult;
 pub use errors::{AppendError, OpenError};
 pub use guard::{Guard, GuardError};
 pub use lookups::lookups;
+pub use outside::FromOutside;
 use prepare::{Books, NewRows, Prepared, Salts, prepare, prepare_own};
 pub use tiles::{TILE, TileId};
 use writer::FreshNotes;
@@ -132,6 +135,7 @@ pub struct Ledger {
     thread: Mutex<Option<JoinHandle<()>>>,
     conflicts: Mutex<Conflicts>,
     denials: Denials,
+    policy: OnceLock<Policy>,
     _lock: File,
 }
 
@@ -239,6 +243,7 @@ impl Ledger {
             thread: Mutex::new(Some(thread)),
             conflicts: Mutex::default(),
             denials,
+            policy: OnceLock::new(),
             _lock: lock,
         }))
     }

@@ -797,6 +797,12 @@ impl crate::store::Transaction for Unanswered<'_> {
     fn put_note(&mut self, size: u64, note: &str) -> Result<(), StoreError> {
         self.0.put_note(size, note)
     }
+    fn put_cosignature(&mut self, given: &crate::store::Cosignature) -> Result<(), StoreError> {
+        self.0.put_cosignature(given)
+    }
+    fn put_anchored(&mut self, given: &crate::store::Anchored) -> Result<(), StoreError> {
+        self.0.put_anchored(given)
+    }
     fn commit(self: Box<Self>, next: Option<&crate::store::Commitment>) -> Result<(), StoreError> {
         self.0.commit(next)?;
         Err(failed())
@@ -874,6 +880,22 @@ impl LedgerReader for Blind {
     fn catalogue(&self, digest: &Hash) -> Result<Option<String>, StoreError> {
         self.store.catalogue(digest)
     }
+    fn cosignatures(&self, size: u64) -> Result<Vec<crate::store::Cosignature>, StoreError> {
+        self.store.cosignatures(size)
+    }
+    fn cosigned_sizes(&self, above: u64, limit: usize) -> Result<Vec<u64>, StoreError> {
+        self.store.cosigned_sizes(above, limit)
+    }
+    fn newest_cosigned(
+        &self,
+        name: &str,
+        key_id: [u8; 4],
+    ) -> Result<Option<crate::store::Cosignature>, StoreError> {
+        self.store.newest_cosigned(name, key_id)
+    }
+    fn newest_anchors(&self) -> Result<Vec<crate::store::Anchored>, StoreError> {
+        self.store.newest_anchors()
+    }
 }
 
 /// A ledger whose writer has storage that fails when told, and cannot tell the head so many times.
@@ -926,6 +948,7 @@ impl Unsound {
             thread: Mutex::new(Some(thread)),
             conflicts: Mutex::default(),
             denials,
+            policy: std::sync::OnceLock::new(),
             _lock: lock,
         });
         Ok(Self {
@@ -1056,6 +1079,45 @@ async fn a_full_queue_refuses_at_once_and_loses_nothing() -> Outcome {
         task.await??;
     }
     check_all(&ledger)?;
+    ledger.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_an_outside_party_gave_is_kept_over_a_restart_and_failures_are_told() -> Outcome {
+    let place = Place::new()?;
+    let at = Unsound::open(&place)?;
+    let size = at.ledger.size();
+    let given = |time| {
+        FromOutside::Cosignature(crate::store::Cosignature {
+            size,
+            name: "w.example".into(),
+            key_id: [1; 4],
+            line: format!("— w.example {time}\n"),
+            time,
+        })
+    };
+    at.ledger.keep(given(1)).await?;
+    at.next(Wrong::Begin).await;
+    assert!(at.ledger.keep(given(2)).await.is_err());
+    at.ledger.close().await;
+    drop(at);
+    let ledger = place.open()?;
+    let (checkpoint, note) = ledger.evidence_checkpoint(0)?;
+    assert_eq!(
+        (checkpoint.size, note.ends_with("— w.example 1\n")),
+        (size, true)
+    );
+    // A report whose own entry is not covered gets the newest checkpoint instead.
+    let (checkpoint, note) = ledger.evidence_checkpoint(size)?;
+    assert_eq!((checkpoint.size, note.contains("w.example")), (size, false));
+    // With a policy, a line that is not its witness's counts for nothing.
+    let log = ledger.keyring().checkpoint.vkey();
+    let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+    let witness = crate::ledger::note::Cosigner::new("w.example", key).ok_or("a key name")?;
+    let text = format!("log {log}\nwitness w {}\nquorum w\n", witness.vkey());
+    ledger.set_policy(crate::ledger::policy::Policy::parse(&text)?);
+    assert_eq!(ledger.cosigned_checkpoint(0)?, None);
     ledger.close().await;
     Ok(())
 }

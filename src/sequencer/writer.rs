@@ -14,7 +14,7 @@ use super::clock::{Clock, LedgerClock, Reading, Step};
 use super::denials::{Denials, Tally};
 use super::guard::Guard;
 use super::prepare::{Books, NewRows, Prepared, prepare_own};
-use super::{AppendError, AppendResult};
+use super::{AppendError, AppendResult, FromOutside};
 use crate::keyring::Keyring;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::tree::{Frontier, NodeId};
@@ -38,6 +38,8 @@ pub(super) enum Job {
     ConfirmClock(oneshot::Sender<()>),
     /// Somebody found an entry that the guard does not know yet: answer when it does.
     Settle(oneshot::Sender<AppendResult<()>>),
+    /// Something that an outside party gave, to be kept beside the ledger: answer when it is durable.
+    Keep(FromOutside, oneshot::Sender<AppendResult<()>>),
 }
 
 /// Entries to append, all or none.
@@ -255,6 +257,9 @@ impl Writer {
                     Job::Settle(done) => {
                         let _ = done.send(self.settle());
                     }
+                    Job::Keep(given, done) => {
+                        let _ = done.send(self.keep(&given));
+                    }
                 }
                 next = if events < GROUP {
                     jobs.try_recv().ok()
@@ -303,6 +308,16 @@ impl Writer {
                 tracing::warn!(component = "sequencer", error = %e, retryable = true, "storing checkpoints failed")
             }
         }
+    }
+
+    /// Writes what an outside party gave, in a transaction of its own: it moves no head, so it concerns no batch.
+    fn keep(&mut self, given: &FromOutside) -> AppendResult<()> {
+        let mut t = self.store.begin()?;
+        match given {
+            FromOutside::Cosignature(c) => t.put_cosignature(c)?,
+            FromOutside::Anchored(a) => t.put_anchored(a)?,
+        }
+        Ok(t.commit(None)?)
     }
 
     /// One group: T1, sign, guard, answer.

@@ -3,7 +3,7 @@
 use super::sqlite::SqliteStore;
 use super::*;
 use crate::ledger::tree::NodeId;
-use crate::ledger::{Hash, Id16};
+use crate::ledger::{Hash, Id16, Timestamp};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -356,6 +356,71 @@ fn reports_are_stored_with_their_entry() -> Outcome {
     let digest = crate::ledger::sha256(&[b"words"]);
     assert_eq!(b.store.catalogue(&digest)?.as_deref(), Some("words"));
     assert_eq!(b.store.catalogue(&Hash::ZERO)?, None);
+    Ok(())
+}
+
+#[test]
+fn what_outside_parties_gave_is_found_by_size_key_and_place() -> Outcome {
+    let b = sqlite()?;
+    let mut writer = b.store.writer()?;
+    let cosignature = |size, name: &str, time| Cosignature {
+        size,
+        name: name.into(),
+        key_id: [1, 2, 3, 4],
+        line: format!("— {name} {time}\n"),
+        time,
+    };
+    let anchored = |place: &str, size, micros| Anchored {
+        place: place.into(),
+        size,
+        root: Hash::ZERO,
+        time: Timestamp::EPOCH.plus_micros(micros),
+    };
+    let mut t = writer.begin()?;
+    for c in [
+        cosignature(4, "w2", 10),
+        cosignature(4, "w1", 11),
+        cosignature(9, "w1", 12),
+        cosignature(9, "w1", 20),
+        cosignature(9, "w1", 15),
+    ] {
+        t.put_cosignature(&c)?;
+    }
+    for a in [
+        anchored("/a", 3, 1),
+        anchored("/a", 8, 2),
+        anchored("/a", 8, 3),
+        anchored("/b", 5, 4),
+    ] {
+        t.put_anchored(&a)?;
+    }
+    assert_eq!(
+        b.store.cosignatures(4)?,
+        [],
+        "nobody sees an open transaction"
+    );
+    t.commit(None)?;
+    assert_eq!(
+        b.store.cosignatures(4)?,
+        [cosignature(4, "w1", 11), cosignature(4, "w2", 10)]
+    );
+    assert_eq!(
+        b.store.cosignatures(9)?,
+        [cosignature(9, "w1", 20)],
+        "the newest stands"
+    );
+    assert_eq!(b.store.cosigned_sizes(0, 9)?, [9, 4]);
+    assert_eq!(b.store.cosigned_sizes(4, 9)?, [9]);
+    assert_eq!(b.store.cosigned_sizes(0, 1)?, [9]);
+    assert_eq!(
+        b.store.newest_cosigned("w2", [1, 2, 3, 4])?,
+        Some(cosignature(4, "w2", 10))
+    );
+    assert_eq!(b.store.newest_cosigned("w2", [0; 4])?, None);
+    assert_eq!(
+        b.store.newest_anchors()?,
+        [anchored("/a", 8, 2), anchored("/b", 5, 4)]
+    );
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The storage of one ledger.
 
 use crate::ledger::tree::NodeId;
-use crate::ledger::{Hash, Id16};
+use crate::ledger::{Hash, Id16, Timestamp};
 
 /// Why storage failed.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +120,34 @@ pub struct ReportRow {
     pub envelope: String,
 }
 
+/// A witness's cosignature on a checkpoint of this ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cosignature {
+    /// Size of the checkpoint.
+    pub size: u64,
+    /// Name of the witness's key.
+    pub name: String,
+    /// Id of the witness's key.
+    pub key_id: [u8; 4],
+    /// The signature line of the note, with its line feed.
+    pub line: String,
+    /// When the witness says that it signed, in seconds since 1970.
+    pub time: u64,
+}
+
+/// A checkpoint that lies at an anchor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchored {
+    /// Where: as configured.
+    pub place: String,
+    /// Size of the checkpoint.
+    pub size: u64,
+    /// Its root.
+    pub root: Hash,
+    /// When it was put there, by this machine's clock.
+    pub time: Timestamp,
+}
+
 /// Which entries; all given conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct EntryQuery {
@@ -224,6 +252,30 @@ pub trait LedgerReader: Send + Sync {
     /// # Errors
     /// When storage fails.
     fn catalogue(&self, digest: &Hash) -> Result<Option<String>, StoreError>;
+    /// The cosignatures on the checkpoint of a size, by name and key id.
+    ///
+    /// # Errors
+    /// When storage fails.
+    fn cosignatures(&self, size: u64) -> Result<Vec<Cosignature>, StoreError>;
+    /// Sizes above `above` whose checkpoint has a cosignature, the largest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When storage fails.
+    fn cosigned_sizes(&self, above: u64, limit: usize) -> Result<Vec<u64>, StoreError>;
+    /// The cosignature with the largest size that a key gave.
+    ///
+    /// # Errors
+    /// When storage fails.
+    fn newest_cosigned(
+        &self,
+        name: &str,
+        key_id: [u8; 4],
+    ) -> Result<Option<Cosignature>, StoreError>;
+    /// The largest checkpoint at each anchor, by place.
+    ///
+    /// # Errors
+    /// When storage fails.
+    fn newest_anchors(&self) -> Result<Vec<Anchored>, StoreError>;
 }
 
 /// Writing a ledger. There is one writer.
@@ -294,6 +346,16 @@ pub trait Transaction {
     /// # Errors
     /// When storage fails.
     fn put_note(&mut self, size: u64, note: &str) -> Result<(), StoreError>;
+    /// Writes a cosignature. Of one key on one size, the newest by the witness's time stands.
+    ///
+    /// # Errors
+    /// When storage fails.
+    fn put_cosignature(&mut self, cosignature: &Cosignature) -> Result<(), StoreError>;
+    /// Writes that a checkpoint lies at an anchor. The first word of one size and place stands.
+    ///
+    /// # Errors
+    /// When storage fails.
+    fn put_anchored(&mut self, anchored: &Anchored) -> Result<(), StoreError>;
     /// Ends the transaction; see the contract. `next` is `None` when no entries were put.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ pub mod sqlite;
 pub mod sqlite_server;
 
 pub use ledger::{
-    CaseFile, Commitment, EntryQuery, EntryRow, Head, LedgerReader, LedgerWriter, NewReport,
+    Anchored, CaseFile, Commitment, Cosignature, EntryQuery, EntryRow, Head, LedgerReader, LedgerWriter, NewReport,
     ReportRow, Slot, StoreError, StoredEntry, Transaction,
 };
 

@@ -31,8 +31,8 @@ pub struct Trusted {
     pub checkpoint: Checkpoint,
     /// The ledger's keys that signed it.
     pub signers: Vec<Vkey>,
-    /// The latest word of a pinned witness: seconds since 1970, name.
-    pub witnessed: Option<(u64, String)>,
+    /// The pinned witnesses that cosigned it, with the time that each says, in seconds since 1970.
+    pub cosigners: Vec<(u64, Vkey)>,
 }
 
 /// Opens a checkpoint of `origin`: one of the pinned Ed25519 keys that bear the origin's name must have signed it.
@@ -75,7 +75,7 @@ pub fn open_checkpoint(
         e => log.stop(Code::CheckpointSignature, place, format!("{e}: the checkpoint was changed after signing, so no entry is proven.")),
     })?;
     let signers: Vec<Vkey> = signers.into_iter().cloned().collect();
-    let witnessed = witnessed(&parsed, keys).map_err(|e| {
+    let cosigners = cosigners(&parsed, keys).map_err(|e| {
         log.stop(
             Code::CheckpointSignature,
             place,
@@ -85,12 +85,12 @@ pub fn open_checkpoint(
     Ok(Trusted {
         checkpoint,
         signers,
-        witnessed,
+        cosigners,
     })
 }
 
-/// The latest time at which a pinned witness signed, with its name.
-fn witnessed(note: &Note<'_>, keys: &[Vkey]) -> Result<Option<(u64, String)>, NoteError> {
+/// The pinned witnesses that cosigned a note, with the time that each says.
+pub fn cosigners(note: &Note<'_>, keys: &[Vkey]) -> Result<Vec<(u64, Vkey)>, NoteError> {
     let witnesses: Vec<Vkey> = keys
         .iter()
         .filter(|k| k.algorithm() == Algorithm::CosignatureV1)
@@ -99,9 +99,9 @@ fn witnessed(note: &Note<'_>, keys: &[Vkey]) -> Result<Option<(u64, String)>, No
     match note.verify(&witnesses) {
         Ok(good) => Ok(good
             .into_iter()
-            .filter_map(|k| Some((note.cosigned_at(k)?, k.name().to_owned())))
-            .max()),
-        Err(NoteError::Unknown) => Ok(None),
+            .filter_map(|k| Some((note.cosigned_at(k)?, k.clone())))
+            .collect()),
+        Err(NoteError::Unknown) => Ok(Vec::new()),
         Err(e) => Err(e),
     }
 }

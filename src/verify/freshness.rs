@@ -2,11 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use super::evidence::Trusted;
+use super::Trust;
+use super::evidence::{Trusted, cosigners};
 use super::outcome::{Code, Freshness, Log, Touches, Verdict};
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::{Algorithm, Vkey};
 use crate::ledger::{Hash, Timestamp};
+
+/// A verdict, and the newest moment at which somebody trusted outside vouched for this history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fresh {
+    /// The verdict.
+    pub verdict: Verdict<Freshness>,
+    /// Seconds since 1970, by the witnesses' clocks; none when no trusted witness signed.
+    pub as_of: Option<u64>,
+}
 
 /// Compares what the verifier brought along with the history that the evidence shows.
 ///
@@ -17,16 +27,16 @@ use crate::ledger::{Hash, Timestamp};
 pub fn judge(
     trusted: &Trusted,
     roots: &BTreeMap<u64, Hash>,
-    outside: &[String],
-    keys: &[Vkey],
+    trust: &Trust<'_>,
     log: &mut Log,
-) -> Verdict<Freshness> {
+) -> Fresh {
     let mut agreed: Option<u64> = None;
     let mut unjoined: Option<u64> = None;
+    let mut as_of: Option<u64> = None;
     let origin = &trusted.checkpoint.origin;
     let of_ledger = |k: &&Vkey| k.algorithm() == Algorithm::CosignatureV1 || k.name() == origin;
-    let keys: Vec<Vkey> = keys.iter().filter(of_ledger).cloned().collect();
-    for (i, note) in outside.iter().enumerate() {
+    let keys: Vec<Vkey> = trust.keys.iter().filter(of_ledger).cloned().collect();
+    for (i, note) in trust.outside.iter().enumerate() {
         let place = format!("outside checkpoint {i}");
         let kept = match Checkpoint::open(note, origin, &keys) {
             Ok(kept) => kept,
@@ -40,7 +50,10 @@ pub fn judge(
             }
         };
         match roots.get(&kept.size) {
-            Some(root) if *root == kept.root => agreed = agreed.max(Some(kept.size)),
+            Some(root) if *root == kept.root => {
+                agreed = agreed.max(Some(kept.size));
+                as_of = as_of.max(cosigned_at(note, &keys, trust));
+            }
             // Nobody signed a root beyond the evidence's own size: whoever passes the file on can extend its tree as they
             // please, so another root there accuses nobody.
             Some(_) if kept.size > trusted.checkpoint.size => {
@@ -57,13 +70,78 @@ pub fn judge(
             None => unjoined = unjoined.max(Some(kept.size)),
         }
     }
-    verdict(trusted, agreed, unjoined, log)
+    let own = vouched(&trusted.cosigners, trust);
+    as_of = as_of.max(own.as_ref().map(|(time, _)| *time));
+    let mut verdict = verdict(trusted, own, agreed, unjoined, trust, log);
+    if verdict.verdict == Freshness::Contradicted {
+        as_of = None;
+    }
+    if let (Some(time), Some(now)) = (as_of, trust.now) {
+        verdict.reason.push_str(&age(time, now));
+    }
+    Fresh { verdict, as_of }
+}
+
+/// When these cosigners vouched, and who they are in words: with a policy the moment since which its quorum stands, else
+/// the latest word of any pinned witness.
+fn vouched(cosigners: &[(u64, Vkey)], trust: &Trust<'_>) -> Option<(u64, String)> {
+    let refs: Vec<(u64, &Vkey)> = cosigners.iter().map(|(time, k)| (*time, k)).collect();
+    match trust.policy.filter(|p| p.needs_witnesses()) {
+        Some(policy) => {
+            let time = policy.satisfied_at(&refs)?;
+            let keys: Vec<&Vkey> = cosigners.iter().map(|(_, k)| k).collect();
+            let (there, all) = policy.counted(&keys);
+            let who =
+                format!("{there} of the {all} witnesses of the policy, which is enough by it,");
+            Some((time, who))
+        }
+        None => refs
+            .into_iter()
+            .map(|(time, k)| (time, k.name()))
+            .max()
+            .map(|(time, name)| (time, format!("The witness {name}"))),
+    }
+}
+
+fn cosigned_at(note: &str, keys: &[Vkey], trust: &Trust<'_>) -> Option<u64> {
+    let (_, parsed) = Checkpoint::parse_unverified(note).ok()?;
+    vouched(&cosigners(&parsed, keys).ok()?, trust).map(|(time, _)| time)
+}
+
+/// A witness's time in words.
+pub fn time_text(seconds: u64) -> String {
+    let time = i64::try_from(seconds)
+        .ok()
+        .and_then(|s| s.checked_mul(1_000_000))
+        .and_then(Timestamp::from_micros);
+    time.map_or_else(
+        || format!("{seconds} seconds after 1970"),
+        |t| t.to_string(),
+    )
+}
+
+fn age(seconds: u64, now: Timestamp) -> String {
+    let now = now.micros().div_euclid(1_000_000);
+    let ago = i128::from(now) - i128::from(seconds);
+    if ago < -300 {
+        return " By this machine's clock that is in the future: one of the two clocks is wrong."
+            .into();
+    }
+    let text = match ago {
+        172_800.. => format!("{} days", ago / 86_400),
+        7_200.. => format!("{} hours", ago / 3_600),
+        120.. => format!("{} minutes", ago / 60),
+        _ => return " That is less than two minutes ago.".into(),
+    };
+    format!(" That is {text} ago.")
 }
 
 fn verdict(
     trusted: &Trusted,
+    own: Option<(u64, String)>,
     agreed: Option<u64>,
     unjoined: Option<u64>,
+    trust: &Trust<'_>,
     log: &Log,
 ) -> Verdict<Freshness> {
     let size = trusted.checkpoint.size;
@@ -78,17 +156,11 @@ fn verdict(
             reason,
         };
     }
-    if let Some((seconds, name)) = &trusted.witnessed {
-        let time = i64::try_from(*seconds)
-            .ok()
-            .and_then(|s| s.checked_mul(1_000_000))
-            .and_then(Timestamp::from_micros);
-        let time = time.map_or_else(
-            || format!("{seconds} seconds after 1970"),
-            |t| t.to_string(),
+    if let Some((seconds, who)) = own {
+        let reason = format!(
+            "{who} cosigned the checkpoint of {size} entries at {}.",
+            time_text(seconds)
         );
-        let reason =
-            format!("The witness {name} cosigned the checkpoint of {size} entries at {time}.");
         return Verdict {
             verdict: Freshness::Witnessed,
             reason,
@@ -103,9 +175,15 @@ fn verdict(
             reason,
         };
     }
-    let reason = match unjoined {
-        Some(kept) => format!("The file holds no proof that joins the checkpoint of {kept} entries that you brought along to its own, of {size}."),
-        None => "Nobody but the operator vouches for the time of this file: no checkpoint from outside was brought along, and no pinned witness signed.".into(),
+    let policy = trust.policy.filter(|p| p.needs_witnesses());
+    let reason = match (unjoined, policy) {
+        (Some(kept), _) => format!("The file holds no proof that joins the checkpoint of {kept} entries that you brought along to its own, of {size}."),
+        (None, Some(policy)) => {
+            let keys: Vec<&Vkey> = trusted.cosigners.iter().map(|(_, k)| k).collect();
+            let (there, all) = policy.counted(&keys);
+            format!("{there} of the {all} witnesses of the policy cosigned the checkpoint of {size} entries; the policy needs more.")
+        }
+        (None, None) => "Nobody but the operator vouches for the time of this file: no checkpoint from outside was brought along, and no pinned witness signed.".into(),
     };
     Verdict {
         verdict: Freshness::NotProven,

@@ -7,6 +7,7 @@
 //! Verdicts are given apart ([`Verdicts`]); problems have stable codes ([`Code`]).
 
 mod case;
+pub mod checkpoints;
 mod content;
 pub mod custody;
 mod evidence;
@@ -29,3 +30,20 @@ pub use outcome::{
     Basis, Code, Committed, Content, Custody, Freshness, Heading, Integrity, Problem, Process,
     ProcessVerdict, ReceiptCheck, ReportCheck, Sequence, Touches, Verdict, Verdicts,
 };
+
+use crate::ledger::Timestamp;
+use crate::ledger::note::Vkey;
+use crate::ledger::policy::Policy;
+
+/// What a verifier trusts, and has from elsewhere than from the party being verified.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Trust<'a> {
+    /// The pinned keys: ledgers' and witnesses'. A policy's keys must be among them.
+    pub keys: &'a [Vkey],
+    /// How many of the witnesses are needed; without it, any pinned one is enough.
+    pub policy: Option<&'a Policy>,
+    /// Signed checkpoints from elsewhere.
+    pub outside: &'a [String],
+    /// What time it is, to state how old a witness's word is.
+    pub now: Option<Timestamp>,
+}

@@ -419,6 +419,9 @@ pub struct ReportCheck {
     /// The recorded reads of the case; absent when the report lists none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custody: Option<Custody>,
+    /// The newest moment at which trusted witnesses vouched for this history, by their clocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
 }
 
 impl ReportCheck {
@@ -467,6 +470,9 @@ pub struct ReceiptCheck {
     /// Size of the tree that it was proven in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_size: Option<u64>,
+    /// The newest moment at which trusted witnesses vouched for this history, by their clocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
 }
 
 impl ReceiptCheck {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::Trust;
 use super::evidence::{Known, Trusted, open_checkpoint, read_leaf};
 use super::format::parse;
 use super::freshness;
@@ -32,14 +33,32 @@ pub struct EventCheck<'a> {
 /// The ledger is the one that the leaf names; a pinned key of that name must have signed the checkpoint.
 #[must_use]
 pub fn verify(text: &str, keys: &[Vkey], event: Option<&EventCheck<'_>>) -> ReceiptCheck {
+    let trust = Trust {
+        keys,
+        ..Trust::default()
+    };
+    verify_by(text, &trust, event)
+}
+
+/// As [`verify`], with all that a verifier may trust.
+#[must_use]
+pub fn verify_by(text: &str, trust: &Trust<'_>, event: Option<&EventCheck<'_>>) -> ReceiptCheck {
     let mut log = Log::default();
-    let proven = prove(text, keys, &mut log).ok();
-    let freshness = match &proven {
-        Some((trusted, _)) => freshness::judge(trusted, &BTreeMap::new(), &[], keys, &mut log),
-        None => Verdict {
-            verdict: super::Freshness::NotProven,
-            reason: "The receipt does not hold, so nothing is said about its time.".into(),
-        },
+    let proven = prove(text, trust.keys, &mut log).ok();
+    let (freshness, as_of) = match &proven {
+        Some((trusted, _)) => {
+            let head = &trusted.checkpoint;
+            let roots = BTreeMap::from([(head.size, head.root)]);
+            let fresh = freshness::judge(trusted, &roots, trust, &mut log);
+            (fresh.verdict, fresh.as_of)
+        }
+        None => (
+            Verdict {
+                verdict: super::Freshness::NotProven,
+                reason: "The receipt does not hold, so nothing is said about its time.".into(),
+            },
+            None,
+        ),
     };
     let integrity = match log.first(Touches::Integrity) {
         Some(p) => Verdict { verdict: Integrity::Broken, reason: p.explanation.clone() },
@@ -70,6 +89,7 @@ pub fn verify(text: &str, keys: &[Vkey], event: Option<&EventCheck<'_>>) -> Rece
         leaf_hash: known.map(|k| k.hash.to_hex()),
         recorded: known.map(|k| k.leaf.recorded.to_string()),
         checkpoint_size: proven.as_ref().map(|(t, _)| t.checkpoint.size),
+        as_of: as_of.map(freshness::time_text),
         problems: log.into_problems(),
     }
 }

@@ -1,5 +1,6 @@
 //! Checking a report file.
 
+use super::Trust;
 use super::case;
 use super::content;
 use super::custody::{self, CustodyItem};
@@ -57,10 +58,21 @@ pub fn open(
     outside: &[String],
     judge: Option<&Judge<'_>>,
 ) -> OpenedReport {
+    let trust = Trust {
+        keys,
+        outside,
+        ..Trust::default()
+    };
+    open_by(bytes, &trust, judge)
+}
+
+/// As [`open`], with all that a verifier may trust.
+#[must_use]
+pub fn open_by(bytes: &[u8], trust: &Trust<'_>, judge: Option<&Judge<'_>>) -> OpenedReport {
     let mut log = Log::default();
     let mut facts = Facts::default();
     // A stop has left its problem in the log; what was found out before it is in the facts.
-    let _stopped: Result<(), Stop> = run(bytes, keys, outside, judge, &mut facts, &mut log);
+    let _stopped: Result<(), Stop> = run(bytes, trust, judge, &mut facts, &mut log);
     let verdicts = verdicts(&facts, &log);
     let intact = verdicts.integrity.verdict == Integrity::Intact;
     let check = ReportCheck {
@@ -71,6 +83,7 @@ pub fn open(
         entries: facts.entry_count,
         content: facts.content,
         custody: facts.custody,
+        as_of: facts.as_of.filter(|_| intact),
     };
     OpenedReport {
         check,
@@ -93,6 +106,7 @@ struct Facts {
     case_entries: Option<u64>,
     content: Content,
     freshness: Option<Verdict<Freshness>>,
+    as_of: Option<String>,
     stated: Option<(Judged, Judged)>,
     recomputed: Option<Result<(), String>>,
     not_recomputed: Option<String>,
@@ -100,8 +114,7 @@ struct Facts {
 
 fn run(
     bytes: &[u8],
-    keys: &[Vkey],
-    outside: &[String],
+    trust: &Trust<'_>,
     judge: Option<&Judge<'_>>,
     facts: &mut Facts,
     log: &mut Log,
@@ -116,7 +129,7 @@ fn run(
     facts.entry_count = predicate.entries.len() as u64;
     values(predicate, log)?;
 
-    let proven = evidence::prove(&file, predicate, keys, log)?;
+    let proven = evidence::prove(&file, predicate, trust.keys, log)?;
     facts.checkpoint_size = Some(proven.trusted.checkpoint.size);
     let duties = service::duties(&proven, predicate, log)?;
     signature(&file, &payload, &proven, &duties, log)?;
@@ -155,13 +168,9 @@ fn run(
     });
     case::ids(&entries, predicate.case, log);
     judgement::references(predicate, &entries, log);
-    facts.freshness = Some(freshness::judge(
-        &proven.trusted,
-        &proven.roots,
-        outside,
-        keys,
-        log,
-    ));
+    let fresh = freshness::judge(&proven.trusted, &proven.roots, trust, log);
+    facts.freshness = Some(fresh.verdict);
+    facts.as_of = fresh.as_of.map(freshness::time_text);
     facts.stated = Some((predicate.judgement.elements, predicate.judgement.controls));
     recompute(predicate, &entries, judge, facts, log);
     facts.entries = entries;

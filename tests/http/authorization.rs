@@ -41,6 +41,7 @@ use Foreign::{Gets, Same};
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     ("GET",    "/healthz",                                      [200, 200, 200, 200, 200, 200, 200, 200, 200], Same),
+    ("GET",    "/metrics",                                      [200, 200, 200, 200, 200, 200, 200, 200, 200], Same),
     ("GET",    "/problems",                                     [200, 200, 200, 200, 200, 200, 200, 200, 200], Same),
     ("GET",    "/problems/{problem}",                           [200, 200, 200, 200, 200, 200, 200, 200, 200], Same),
     ("GET",    "/v1/event-types",                               [200, 200, 200, 200, 200, 200, 200, 200, 200], Same),

@@ -20,6 +20,7 @@ mod input;
 mod interop;
 mod logs;
 mod proofs;
+mod outside;
 mod reading;
 mod recording;
 mod reports;

@@ -154,7 +154,7 @@ impl SqliteStore {
     }
 }
 
-const MIGRATIONS_COUNT: usize = 1;
+const MIGRATIONS_COUNT: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -169,6 +169,27 @@ mod tests {
         assert_eq!(applied, MIGRATIONS_COUNT);
         c.revert_all_migrations(MIGRATIONS)?;
         assert_eq!(c.run_pending_migrations(MIGRATIONS)?.len(), applied);
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_is_brought_up_to_date() -> Result<(), Box<dyn std::error::Error>>
+    {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("l.db");
+        let first = include_str!("../../../migrations/sqlite/00000000000001_ledger/up.sql");
+        let mut c = connect(&path)?;
+        c.batch_execute(first)?;
+        c.batch_execute(
+            "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL, run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP); \
+             INSERT INTO __diesel_schema_migrations (version) VALUES ('00000000000001'); \
+             INSERT INTO head VALUES (1, 3, x'0000000000000000000000000000000000000000000000000000000000000000')",
+        )?;
+        drop(c);
+        let store = SqliteStore::open(&path, false)?;
+        assert_eq!(crate::store::LedgerReader::head(&store)?.size, 3);
+        assert_eq!(crate::store::LedgerReader::cosignatures(&store, 3)?, []);
+        assert_eq!(crate::store::LedgerReader::newest_anchors(&store)?, []);
         Ok(())
     }
 

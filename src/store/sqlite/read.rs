@@ -9,14 +9,15 @@ use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 
 use super::schema::{
-    case_entry, case_file, catalogue, commitment, entry, head, identity, lookup, node, report,
-    trace_entry, trace_slot, type_entry, type_name,
+    anchor, case_entry, case_file, catalogue, commitment, cosignature, entry, head, identity,
+    lookup, node, report, trace_entry, trace_slot, type_entry, type_name,
 };
 use super::{SqliteStore, backend};
 use crate::ledger::tree::{NodeId, stored_index};
-use crate::ledger::{Hash, Id16};
+use crate::ledger::{Hash, Id16, Timestamp};
 use crate::store::{
-    CaseFile, Commitment, EntryQuery, Head, LedgerReader, ReportRow, Slot, StoreError, StoredEntry,
+    Anchored, CaseFile, Commitment, Cosignature, EntryQuery, Head, LedgerReader, ReportRow, Slot,
+    StoreError, StoredEntry,
 };
 
 /// SQLite counts in signed 64 bits; a ledger does not get that long.
@@ -399,6 +400,100 @@ impl LedgerReader for SqliteStore {
         })?;
         row.map(report_row).transpose()
     }
+
+    fn cosignatures(&self, size: u64) -> Result<Vec<Cosignature>, StoreError> {
+        let rows: Vec<CosignatureTuple> = self.with(|c| {
+            cosignature::table
+                .filter(cosignature::size.eq(signed(size)))
+                .order((cosignature::name, cosignature::key_id))
+                .load(c)
+                .map_err(backend)
+        })?;
+        rows.into_iter().map(cosigned).collect()
+    }
+
+    fn cosigned_sizes(&self, above: u64, limit: usize) -> Result<Vec<u64>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let sizes: Vec<i64> = self.with(|c| {
+            cosignature::table
+                .filter(cosignature::size.gt(signed(above)))
+                .select(cosignature::size)
+                .distinct()
+                .order(cosignature::size.desc())
+                .limit(limit)
+                .load(c)
+                .map_err(backend)
+        })?;
+        sizes.into_iter().map(unsigned).collect()
+    }
+
+    fn newest_cosigned(
+        &self,
+        name: &str,
+        key_id: [u8; 4],
+    ) -> Result<Option<Cosignature>, StoreError> {
+        let row: Option<CosignatureTuple> = self.with(|c| {
+            cosignature::table
+                .filter(
+                    cosignature::name
+                        .eq(name)
+                        .and(cosignature::key_id.eq(&key_id[..])),
+                )
+                .order(cosignature::size.desc())
+                .limit(1)
+                .get_result(c)
+                .optional()
+                .map_err(backend)
+        })?;
+        row.map(cosigned).transpose()
+    }
+
+    fn newest_anchors(&self) -> Result<Vec<Anchored>, StoreError> {
+        let rows: Vec<(String, i64, Vec<u8>, i64)> = self.with(|c| {
+            // A handful of places, and the table's key leads to the largest size of each.
+            let places: Vec<String> = anchor::table
+                .select(anchor::place)
+                .distinct()
+                .order(anchor::place)
+                .load(c)
+                .map_err(backend)?;
+            places
+                .iter()
+                .map(|place| {
+                    anchor::table
+                        .filter(anchor::place.eq(place))
+                        .order(anchor::size.desc())
+                        .limit(1)
+                        .get_result(c)
+                        .map_err(backend)
+                })
+                .collect()
+        })?;
+        rows.into_iter()
+            .map(|(place, size, root, time)| {
+                Ok(Anchored {
+                    place,
+                    size: unsigned(size)?,
+                    root: hash("an anchored root", &root)?,
+                    time: Timestamp::from_micros(time).ok_or_else(|| {
+                        StoreError::Damaged("the time of an anchor is impossible".into())
+                    })?,
+                })
+            })
+            .collect()
+    }
+}
+
+type CosignatureTuple = (i64, String, Vec<u8>, String, i64);
+
+fn cosigned((size, name, key_id, line, time): CosignatureTuple) -> Result<Cosignature, StoreError> {
+    Ok(Cosignature {
+        size: unsigned(size)?,
+        name,
+        key_id: bytes("a key id", &key_id)?,
+        line,
+        time: unsigned(time)?,
+    })
 }
 
 pub(super) type ReportTuple = (Vec<u8>, i64, Option<Vec<u8>>, Vec<u8>, String);

@@ -42,6 +42,12 @@ diesel::table! {
 diesel::table! {
     catalogue (digest) { digest -> Binary, text -> Text, }
 }
+diesel::table! {
+    cosignature (size, name, key_id) { size -> BigInt, name -> Text, key_id -> Binary, line -> Text, time -> BigInt, }
+}
+diesel::table! {
+    anchor (place, size) { place -> Text, size -> BigInt, root -> Binary, time -> BigInt, }
+}
 diesel::allow_tables_to_appear_in_same_query!(
     head,
     entry,
@@ -57,4 +63,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     lookup,
     report,
     catalogue,
+    cosignature,
+    anchor,
 );

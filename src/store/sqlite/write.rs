@@ -8,14 +8,15 @@ use diesel::prelude::*;
 use super::backend;
 use super::read::{self, identity_key, signed};
 use super::schema::{
-    case_entry, case_file, commitment, entry, head, identity, lookup, node, report, trace_entry,
-    trace_slot, type_entry, type_name,
+    anchor, case_entry, case_file, commitment, cosignature, entry, head, identity, lookup, node,
+    report, trace_entry, trace_slot, type_entry, type_name,
 };
 use crate::ledger::tree::{NodeId, stored_index};
 use crate::ledger::{Hash, Id16};
 use crate::store::archive::ArchiveTransaction;
 use crate::store::{
-    CaseFile, Commitment, EntryRow, Head, LedgerWriter, NewReport, Slot, StoreError, Transaction,
+    Anchored, CaseFile, Commitment, Cosignature, EntryRow, Head, LedgerWriter, NewReport, Slot,
+    StoreError, Transaction,
 };
 
 /// The one writer of a ledger's file.
@@ -278,6 +279,41 @@ impl Transaction for SqliteTransaction<'_> {
     fn put_note(&mut self, size: u64, note: &str) -> Result<(), StoreError> {
         diesel::update(commitment::table.find(signed(size)))
             .set(commitment::note.eq(note))
+            .execute(self.connection())
+            .map_err(backend)?;
+        Ok(())
+    }
+
+    fn put_cosignature(&mut self, new: &Cosignature) -> Result<(), StoreError> {
+        let time = signed(new.time);
+        diesel::insert_into(cosignature::table)
+            .values((
+                cosignature::size.eq(signed(new.size)),
+                cosignature::name.eq(&new.name),
+                cosignature::key_id.eq(&new.key_id[..]),
+                cosignature::line.eq(&new.line),
+                cosignature::time.eq(time),
+            ))
+            .on_conflict_do_nothing()
+            .execute(self.connection())
+            .map_err(backend)?;
+        let same = cosignature::table.find((signed(new.size), &new.name, &new.key_id[..]));
+        diesel::update(same.filter(cosignature::time.lt(time)))
+            .set((cosignature::line.eq(&new.line), cosignature::time.eq(time)))
+            .execute(self.connection())
+            .map_err(backend)?;
+        Ok(())
+    }
+
+    fn put_anchored(&mut self, new: &Anchored) -> Result<(), StoreError> {
+        diesel::insert_into(anchor::table)
+            .values((
+                anchor::place.eq(&new.place),
+                anchor::size.eq(signed(new.size)),
+                anchor::root.eq(&new.root.0[..]),
+                anchor::time.eq(new.time.micros()),
+            ))
+            .on_conflict_do_nothing()
             .execute(self.connection())
             .map_err(backend)?;
         Ok(())

@@ -429,3 +429,59 @@ fn the_report_key_may_have_been_replaced() {
         "two rotations after the report"
     );
 }
+
+#[test]
+fn a_policy_needs_its_quorum_and_tells_since_when_it_stands() {
+    use crate::ledger::Timestamp;
+    use crate::ledger::policy::Policy;
+    use crate::verify::Trust;
+    let mut built = Build::default().run();
+    let (early, late) = (1_767_323_045, 1_767_326_645);
+    let (once, first_witness) = cosigned(&built.file.evidence.checkpoint, early, 8);
+    let (twice, second_witness) = cosigned(&once, late, 9);
+    let (_, third) = cosigned(&once, late, 10);
+    let policy = Policy::parse(&format!(
+        "log {}\nwitness a {first_witness}\nwitness b {second_witness}\nwitness c {third}\ngroup g 2 a b c\nquorum g\n",
+        built.keys[0]
+    ))
+    .unwrap();
+    let keys = policy.keys();
+    let open = |built: &Built, keys: &[Vkey], outside: &[String], now: u64| {
+        let trust = Trust {
+            keys,
+            policy: Some(&policy),
+            outside,
+            now: Timestamp::from_micros(i64::try_from(now).unwrap() * 1_000_000),
+        };
+        let check = report::open_by(built.text().as_bytes(), &trust, Some(&JUDGE)).check;
+        assert_eq!(check.problems, []);
+        (check.verdicts.freshness, check.as_of)
+    };
+    built.file.evidence.checkpoint = once.clone();
+    let (one_of_two, as_of) = open(&built, &keys, &[], late);
+    assert_eq!((one_of_two.verdict, as_of), (Freshness::NotProven, None));
+    assert!(
+        one_of_two.reason.starts_with("1 of the 3 witnesses"),
+        "{}",
+        one_of_two.reason
+    );
+    // A cosigned copy from elsewhere of the very checkpoint completes nothing here, but anchors and tells a time.
+    let (kept, as_of) = open(&built, &keys, std::slice::from_ref(&twice), late);
+    assert_eq!(kept.verdict, Freshness::Anchored);
+    assert_eq!(as_of.as_deref(), Some("2026-01-02T03:04:05.000000Z"));
+    built.file.evidence.checkpoint = twice;
+    let (both, as_of) = open(&built, &keys, &[], late + 7_200);
+    assert_eq!(both.verdict, Freshness::Witnessed);
+    assert_eq!(
+        as_of.as_deref(),
+        Some("2026-01-02T03:04:05.000000Z"),
+        "the quorum stands since its slowest member"
+    );
+    assert!(
+        both.reason.ends_with("That is 3 hours ago."),
+        "{}",
+        both.reason
+    );
+    let (ahead, _) = open(&built, &keys, &[], early - 301);
+    assert!(ahead.reason.contains("future"), "{}", ahead.reason);
+}

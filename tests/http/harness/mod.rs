@@ -23,6 +23,7 @@ use whereas::http::{self, Server};
 use whereas::judge::Profile;
 use whereas::ledger::Leaf;
 use whereas::ledger::note::Vkey;
+use whereas::outside::{Outside, Settings};
 use whereas::sequencer::{Clock, Ledger, LedgerPaths, Limits};
 use whereas::store::EntryQuery;
 use whereas::store::sqlite_server::SqliteServerStore;
@@ -49,6 +50,8 @@ pub struct Service {
     /// What records are judged against, from the next start on; the built-in profile without it.
     pub profile: Option<Profile>,
     administrator: String,
+    /// Witnesses and anchors, from the next start on.
+    pub outside: Option<Settings>,
     running: Option<Running>,
 }
 
@@ -74,6 +77,7 @@ impl Service {
             public_log: false,
             profile: None,
             administrator: String::new(),
+            outside: None,
             running: None,
         };
         service.start();
@@ -98,8 +102,15 @@ impl Service {
         }
         let profile = self.profile.clone();
         let profile = profile.unwrap_or_else(|| Profile::builtin().unwrap());
-        let server = Server::new(ledgers, access, profile, clock).unwrap();
-        let server = web::Data::new(server.with_public_log(self.public_log));
+        let server = Server::new(ledgers, access, profile, clock.clone()).unwrap();
+        let mut server = server.with_public_log(self.public_log);
+        if let Some(settings) = &self.outside {
+            for (name, ledger) in &server.ledgers {
+                let asking = Outside::start(ledger.clone(), settings.clone(), clock.clone());
+                server.outside.insert(name.clone(), asking.unwrap());
+            }
+        }
+        let server = web::Data::new(server);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         self.base = format!("http://{}", listener.local_addr().unwrap());
         let (tell, told) = channel();

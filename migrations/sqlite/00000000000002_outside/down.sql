@@ -1,0 +1,2 @@
+DROP TABLE anchor;
+DROP TABLE cosignature;
