@@ -2,8 +2,11 @@
 
 pub mod folder;
 pub mod sort;
+pub mod source;
+pub mod web;
 
 use crate::keyring::KeyringError;
+use crate::ledger::note::{Algorithm, Vkey};
 use crate::store::StoreError;
 
 /// Why a ledger cannot be checked at all.
@@ -33,6 +36,19 @@ pub enum AuditError {
     /// A source cannot be read.
     #[error("{0}")]
     Source(String),
+}
+
+/// The origin that the pinned checkpoint keys name.
+fn origin_of(keys: &[Vkey]) -> Result<String, AuditError> {
+    let mut names = keys
+        .iter()
+        .filter(|k| k.algorithm() == Algorithm::Ed25519)
+        .map(Vkey::name);
+    let first = names.next().ok_or(AuditError::NoKey)?;
+    if names.any(|n| n != first) {
+        return Err(AuditError::ManyLedgers);
+    }
+    Ok(first.to_owned())
 }
 
 #[cfg(test)]

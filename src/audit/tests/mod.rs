@@ -2,6 +2,7 @@
 
 mod edits;
 mod outside;
+mod web;
 
 use std::error::Error;
 use std::sync::Arc;

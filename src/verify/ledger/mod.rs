@@ -34,3 +34,6 @@ pub use outcome::{
 };
 pub use outside::{OutsideCheckpoint, OutsideEntry};
 pub use stream::{Begin, Checker, Pins, Read, Sink, Stored, Streamed, read};
+
+#[cfg(test)]
+mod tests;
