@@ -19,16 +19,22 @@ pub enum AuditError {
     #[error("{0}; to check without content, leave it out (--no-content)")]
     Keyring(#[from] KeyringError),
     /// The keyring is another ledger's.
-    #[error("the keyring is not this ledger's: its id key is not the one that entry 0 names; give the right one, or leave content out (--no-content)")]
+    #[error(
+        "the keyring is not this ledger's: its id key is not the one that entry 0 names; give the right one, or leave content out (--no-content)"
+    )]
     WrongKeyring,
     /// The file system said no.
     #[error("a file cannot be read or written: {0}")]
     Io(#[from] std::io::Error),
     /// No key is pinned.
-    #[error("no checkpoint key of a ledger is pinned (a key of type 1 whose name is the ledger's origin)")]
+    #[error(
+        "no checkpoint key of a ledger is pinned (a key of type 1 whose name is the ledger's origin)"
+    )]
     NoKey,
     /// Keys of several ledgers are pinned.
-    #[error("the pinned checkpoint keys are of several ledgers; pin those of the one that is to be checked")]
+    #[error(
+        "the pinned checkpoint keys are of several ledgers; pin those of the one that is to be checked"
+    )]
     ManyLedgers,
     /// A thread ended before its work was done.
     #[error("a worker thread ended before its work was done")]

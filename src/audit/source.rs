@@ -107,10 +107,13 @@ struct Collect<'a> {
 
 impl Sink for Collect<'_> {
     fn entry(&mut self, seq: u64, hash: &Hash, leaf: &Leaf) {
-        let pushed = self.identity.push(identity_record(seq, leaf)).and_then(|()| {
-            let record = case_record(seq, hash, leaf);
-            record.map_or(Ok(()), |r| self.case.push(r))
-        });
+        let pushed = self
+            .identity
+            .push(identity_record(seq, leaf))
+            .and_then(|()| {
+                let record = case_record(seq, hash, leaf);
+                record.map_or(Ok(()), |r| self.case.push(r))
+            });
         if let Err(e) = pushed {
             self.failed.get_or_insert(e);
         }
@@ -118,7 +121,11 @@ impl Sink for Collect<'_> {
 
     fn node(&mut self, id: NodeId, hash: Hash) {
         if id.level == 0
-            && self.claimed.pop_front().flatten().is_some_and(|c| c != hash)
+            && self
+                .claimed
+                .pop_front()
+                .flatten()
+                .is_some_and(|c| c != hash)
         {
             self.differing.push(id.index);
         }
@@ -142,7 +149,9 @@ pub fn verify(
         checkpoints,
         entries: audit.entries.clone(),
     });
-    progress.size.store(source.size().unwrap_or(0), Ordering::Relaxed);
+    progress
+        .size
+        .store(source.size().unwrap_or(0), Ordering::Relaxed);
     let mut identity = Sorter::new(&audit.temporary, audit.memory / 2);
     let mut case = Sorter::new(&audit.temporary, audit.memory / 2);
     let mut claimed = VecDeque::new();
@@ -166,7 +175,9 @@ pub fn verify(
             hashes.collect()
         };
         if hashes.len() != bundle.leaves.len() {
-            return Err(AuditError::Source("the source gives another number of hashes than of entries".into()));
+            return Err(AuditError::Source(
+                "the source gives another number of hashes than of entries".into(),
+            ));
         }
         for ((read, shown), hash) in read_all(&bundle, audit.threads).into_iter().zip(hashes) {
             let seq = checker.size();
@@ -185,23 +196,35 @@ pub fn verify(
             }
             match read.leaf.as_ref().ok().and_then(erased) {
                 None => {}
-                Some(Ok(ranges)) => ranges.into_iter().for_each(|(f, l)| gone_by.add_range(f, l)),
+                Some(Ok(ranges)) => ranges
+                    .into_iter()
+                    .for_each(|(f, l)| gone_by.add_range(f, l)),
                 Some(Err(())) => {
-                    let text = format!("Entry {seq} does not say in the prescribed form what was erased, so it explains no absence.");
-                    checker.log().entry(LedgerCode::ErasureForm, seq, None, text);
+                    let text = format!(
+                        "Entry {seq} does not say in the prescribed form what was erased, so it explains no absence."
+                    );
+                    checker
+                        .log()
+                        .entry(LedgerCode::ErasureForm, seq, None, text);
                 }
             }
             collect.claimed.push_back(hash);
             checker.leaf(read, hash, &mut collect);
             while let Some((_, note)) = checkpoints.next_if(|(size, _)| *size <= checker.size()) {
                 let place = format!("checkpoint of {} entries", checker.size());
-                let stored = Stored { note, place: &place };
+                let stored = Stored {
+                    note,
+                    place: &place,
+                };
                 checker.stored(stored, &mut collect);
             }
         }
         for (size, note) in checkpoints {
             let place = format!("checkpoint of {size} entries");
-            let stored = Stored { note, place: &place };
+            let stored = Stored {
+                note,
+                place: &place,
+            };
             checker.stored(stored, &mut collect);
         }
         note_tiles(&mut collect, checker.log())?;
@@ -226,8 +249,12 @@ pub fn verify(
             continue;
         }
         counts.missing += 1;
-        let text = format!("The content of entry {seq} is not there, and no entry tells that it was erased.");
-        streamed.log.entry(LedgerCode::ContentMissing, seq, None, text);
+        let text = format!(
+            "The content of entry {seq} is not there, and no entry tells that it was erased."
+        );
+        streamed
+            .log
+            .entry(LedgerCode::ContentMissing, seq, None, text);
     }
     let sizes: Vec<u64> = streamed.confirmed.iter().map(|(size, ..)| *size).collect();
     let extent = Extent {
@@ -236,7 +263,9 @@ pub fn verify(
         counts,
         now: audit.now,
     };
-    Ok(conclude(streamed, &extent, |seq| sizes.iter().copied().find(|s| *s > seq)))
+    Ok(conclude(streamed, &extent, |seq| {
+        sizes.iter().copied().find(|s| *s > seq)
+    }))
 }
 
 fn note_tiles(collect: &mut Collect<'_>, log: &mut LedgerLog) -> Result<(), AuditError> {
@@ -244,7 +273,13 @@ fn note_tiles(collect: &mut Collect<'_>, log: &mut LedgerLog) -> Result<(), Audi
         let text = format!(
             "The hash that the source serves for entry {seq} is not that of the entry it serves: proofs made from its tiles do not hold."
         );
-        log.add(LedgerCode::TileDiffers, Some(seq), None, format!("tile of level 0, entry {seq}"), text);
+        log.add(
+            LedgerCode::TileDiffers,
+            Some(seq),
+            None,
+            format!("tile of level 0, entry {seq}"),
+            text,
+        );
     }
     collect.failed.take().map_or(Ok(()), |e| Err(e.into()))
 }
@@ -261,7 +296,12 @@ fn read_all(bundle: &Bundle, threads: usize) -> Vec<(Read, Option<Shown>)> {
     };
     let part = bundle.leaves.len().div_ceil(threads.max(1));
     if threads < 2 || part < 32 {
-        return bundle.leaves.iter().enumerate().map(|(i, b)| one(i, b)).collect();
+        return bundle
+            .leaves
+            .iter()
+            .enumerate()
+            .map(|(i, b)| one(i, b))
+            .collect();
     }
     std::thread::scope(|scope| {
         let parts = bundle.leaves.chunks(part).enumerate();
@@ -276,7 +316,10 @@ fn read_all(bundle: &Bundle, threads: usize) -> Vec<(Read, Option<Shown>)> {
             .collect();
         hands
             .into_iter()
-            .flat_map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .flat_map(|h| {
+                h.join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
             .collect()
     })
 }
@@ -301,14 +344,17 @@ fn look(leaf: &Leaf, content: &EntryContent) -> Shown {
         Ok(opened) => {
             out.whole = opened.hidden.is_empty() && opened.hidden_elements.is_empty();
             let forms = shapes(leaf, &opened).into_iter();
-            out.problems.extend(forms.map(|text| (LedgerCode::ContentForm, text)));
+            out.problems
+                .extend(forms.map(|text| (LedgerCode::ContentForm, text)));
         }
         Err(e) => {
             let code = match e {
                 ContentError::Commitment => LedgerCode::ContentCommitment,
                 _ => LedgerCode::ContentForm,
             };
-            let text = format!("The content that is shown for entry {seq} is not what the entry commits to: {e}.");
+            let text = format!(
+                "The content that is shown for entry {seq} is not what the entry commits to: {e}."
+            );
             out.problems.push((code, text));
         }
     }

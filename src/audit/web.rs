@@ -172,7 +172,10 @@ mod tests {
 
     #[test]
     fn bundles_that_do_not_add_up_are_refused() {
-        assert_eq!(entries(b"\0\x01a\0\x00", 2), Some(vec![b"a".to_vec(), vec![]]));
+        assert_eq!(
+            entries(b"\0\x01a\0\x00", 2),
+            Some(vec![b"a".to_vec(), vec![]])
+        );
         assert_eq!(entries(b"\0\x01a", 2), None);
         assert_eq!(entries(b"\0\x02a", 1), None);
         assert_eq!(entries(b"\0", 1), None);

@@ -196,11 +196,7 @@ fn finish(args: &LedgerArgs, check: &LedgerCheck) -> Outcome {
 }
 
 /// Runs `work`, and meanwhile tells on standard error how far it is.
-fn watched<T>(
-    telling: bool,
-    progress: &Progress,
-    work: impl FnOnce() -> T,
-) -> Result<T, Failure> {
+fn watched<T>(telling: bool, progress: &Progress, work: impl FnOnce() -> T) -> Result<T, Failure> {
     let (ended, end) = channel::<()>();
     std::thread::scope(|scope| {
         let teller = telling.then(|| {

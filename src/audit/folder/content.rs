@@ -117,7 +117,13 @@ pub(super) fn look(
         return Ok(found);
     };
     found.state = State::Opened;
-    match open(&secret, &leaf.ledger, &leaf.eid, leaf.content.as_ref(), blob) {
+    match open(
+        &secret,
+        &leaf.ledger,
+        &leaf.eid,
+        leaf.content.as_ref(),
+        blob,
+    ) {
         Ok(sealed) => inside(leaf, &sealed.texts, keys, &mut found),
         Err(e) => {
             let text = format!(
@@ -152,9 +158,11 @@ fn inside(leaf: &Leaf, texts: &[String], keys: &ContentKeys, found: &mut Found) 
         found.problems.push((LedgerCode::ContentForm, text));
     }
     let shown = crate::verify::ledger::shapes(leaf, &opened);
-    found
-        .problems
-        .extend(shown.into_iter().map(|text| (LedgerCode::ContentForm, text)));
+    found.problems.extend(
+        shown
+            .into_iter()
+            .map(|text| (LedgerCode::ContentForm, text)),
+    );
     if let (Some(source), Some(id)) = (opened.text("/source"), opened.text("/id"))
         && keys.id.eid(source, id) != leaf.eid
     {
@@ -169,9 +177,7 @@ fn inside(leaf: &Leaf, texts: &[String], keys: &ContentKeys, found: &mut Found) 
         let text = format!("The trace of entry {seq} is not the image of the one in its content.");
         found.problems.push((LedgerCode::ContentIdentity, text));
     }
-    found.blind = opened
-        .text("/case_id")
-        .map(|id| keys.id.blind("case", id));
+    found.blind = opened.text("/case_id").map(|id| keys.id.blind("case", id));
     if found.blind.is_some() != leaf.case.is_some() && event::is_declared(&leaf.kind, "/case_id") {
         let text = format!(
             "Entry {seq} {}.",

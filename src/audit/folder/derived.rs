@@ -8,9 +8,7 @@ use crate::ledger::dsse::Envelope;
 use crate::ledger::{Hash, Id16, sha256};
 use crate::store::scan::{Cell, Derived, LedgerScan, ScanReport};
 use crate::verify::format::Statement;
-use crate::verify::ledger::records::{
-    CaseChains, Identities, read_case, read_identity,
-};
+use crate::verify::ledger::records::{CaseChains, Identities, read_case, read_identity};
 use crate::verify::ledger::{ContentCounts, KeyHistory, LedgerCode, LedgerLog, Streamed};
 
 use super::FolderAudit;
@@ -156,7 +154,13 @@ fn join(
                     position(t, w).map_or_else(|| "?".to_owned(), |s| s.to_string()),
                     t.harm
                 );
-                log.add(LedgerCode::RowAbsent, position(t, w), None, place(t, w, None), text);
+                log.add(
+                    LedgerCode::RowAbsent,
+                    position(t, w),
+                    None,
+                    place(t, w, None),
+                    text,
+                );
                 want = next(log)?;
             }
             (std::cmp::Ordering::Greater, _, Some(h)) => {
@@ -165,12 +169,20 @@ fn join(
                         "The table `{}` has a row that no entry calls for. {}",
                         t.name, t.harm
                     );
-                    log.add(LedgerCode::RowExtra, position(t, h), None, place(t, h, None), text);
+                    log.add(
+                        LedgerCode::RowExtra,
+                        position(t, h),
+                        None,
+                        place(t, h, None),
+                        text,
+                    );
                 }
                 have = stored.next()?;
             }
             (_, Some(w), Some(h)) => {
-                if let Some(column) = (t.key..w.len()).find(|c| w[*c] != Cell::Null && w[*c] != h[*c]) {
+                if let Some(column) =
+                    (t.key..w.len()).find(|c| w[*c] != Cell::Null && w[*c] != h[*c])
+                {
                     let text = format!(
                         "A row of the table `{}` has {} where the entries say {}. {}",
                         t.name,
@@ -178,7 +190,13 @@ fn join(
                         cell_text(&w[column]),
                         t.harm
                     );
-                    log.add(LedgerCode::RowDiffers, position(t, w), None, place(t, w, Some(column)), text);
+                    log.add(
+                        LedgerCode::RowDiffers,
+                        position(t, w),
+                        None,
+                        place(t, w, Some(column)),
+                        text,
+                    );
                 }
                 want = next(log)?;
                 have = stored.next()?;
@@ -222,11 +240,15 @@ fn split<const N: usize>(record: &[u8], at: usize) -> [u8; N] {
 }
 
 /// Rows of a key of 16 bytes and a position.
-fn pairs(mut sorted: Sorted<24>) -> impl FnMut(&mut LedgerLog) -> Result<Option<Vec<Cell>>, AuditError> {
+fn pairs(
+    mut sorted: Sorted<24>,
+) -> impl FnMut(&mut LedgerLog) -> Result<Option<Vec<Cell>>, AuditError> {
     let mut last = None;
     move |_| {
         loop {
-            let Some(r) = sorted.next()? else { return Ok(None) };
+            let Some(r) = sorted.next()? else {
+                return Ok(None);
+            };
             // An entry may call for one row twice.
             if last.replace(r) == Some(r) {
                 continue;
@@ -255,7 +277,9 @@ pub(super) fn compare(
     let mut last_key: Option<[u8; 16]> = None;
     join(scan, &IDENTITY, &entries, log, |log| {
         loop {
-            let Some(r) = sorted.next()? else { return Ok(None) };
+            let Some(r) = sorted.next()? else {
+                return Ok(None);
+            };
             identities.take(&r, log);
             let (eid, seq) = read_identity(&r);
             let key: [u8; 16] = split(&eid.0, 0);
@@ -271,7 +295,9 @@ pub(super) fn compare(
     let mut last_key = None;
     join(scan, &CASE_ENTRY, &entries, log, |log| {
         loop {
-            let Some(r) = sorted.next()? else { return Ok(None) };
+            let Some(r) = sorted.next()? else {
+                return Ok(None);
+            };
             chains.take(&r, log);
             let step = read_case(&r);
             if last_key.replace((step.case, step.case_seq)) == Some((step.case, step.case_seq)) {
@@ -281,7 +307,13 @@ pub(super) fn compare(
             return Ok(Some(vec![case, number(step.case_seq), number(step.seq)]));
         }
     })?;
-    join(scan, &TRACE_ENTRY, &entries, log, pairs(rows.trace.finish()?))?;
+    join(
+        scan,
+        &TRACE_ENTRY,
+        &entries,
+        log,
+        pairs(rows.trace.finish()?),
+    )?;
     type_names(&rows.types, log);
     let mut sorted = rows.kind.finish()?;
     join(scan, &TYPE_ENTRY, &entries, log, |_| {
@@ -333,10 +365,14 @@ fn type_names(types: &std::collections::HashMap<String, (i64, bool)>, log: &mut 
     for (name, (id, used)) in names {
         let place = format!("table type_name, name {name}");
         if *id < 0 {
-            let text = format!("The table `type_name` has no number for the type `{name}`: lists by type lack its entries.");
+            let text = format!(
+                "The table `type_name` has no number for the type `{name}`: lists by type lack its entries."
+            );
             log.add(LedgerCode::RowAbsent, None, None, place, text);
         } else if !used {
-            let text = format!("The table `type_name` names the type `{name}`, which no entry has: the row was put in, or renamed.");
+            let text = format!(
+                "The table `type_name` names the type `{name}`, which no entry has: the row was put in, or renamed."
+            );
             log.add(LedgerCode::RowExtra, None, None, place, text);
         }
     }
@@ -375,7 +411,9 @@ fn cases(
         gone: None,
     };
     join(scan, &CASE_FILE, &all, log, |log| {
-        let Some(first) = ahead.take() else { return Ok(None) };
+        let Some(first) = ahead.take() else {
+            return Ok(None);
+        };
         let case = Id16(split(&first, 0));
         let slot: [u8; 12] = split(&first, 24);
         let mut blind: Option<[u8; 16]> = None;
@@ -451,13 +489,17 @@ fn traces(
         gone: None,
     };
     join(scan, &TRACE_SLOT, &all, log, |log| {
-        let Some(first) = ahead.take() else { return Ok(None) };
+        let Some(first) = ahead.take() else {
+            return Ok(None);
+        };
         let slot: [u8; 12] = split(&first, 24);
         let mut next = Some(first);
         while let Some(r) = next.filter(|r| r[..16] == first[..16]) {
             if r[24..] != slot {
                 let seq = u64::from_be_bytes(split(&r, 16));
-                let text = format!("The content of entry {seq} lies under another secret than the other entries of its trace.");
+                let text = format!(
+                    "The content of entry {seq} lies under another secret than the other entries of its trace."
+                );
                 log.entry(LedgerCode::ContentSlot, seq, None, text);
             }
             next = sorted.next()?;
@@ -496,15 +538,31 @@ fn reports(
                 Some(row) => report(w, row, seq, keys, &mut named, log),
                 None => {
                     let id = hex::encode(&w[..16]);
-                    let text = format!("The report {id} is on record in entry {seq}, and it is not stored: it was taken away.");
-                    log.add(LedgerCode::ReportAbsent, Some(seq), None, format!("table report, key {id}"), text);
+                    let text = format!(
+                        "The report {id} is on record in entry {seq}, and it is not stored: it was taken away."
+                    );
+                    log.add(
+                        LedgerCode::ReportAbsent,
+                        Some(seq),
+                        None,
+                        format!("table report, key {id}"),
+                        text,
+                    );
                 }
             }
             want = sorted.next()?;
         } else if let Some(row) = &have {
             let id = hex::encode(&row.id);
-            let text = format!("The table `report` has the report {id}, which no entry puts on record: it was never issued, or put in place of another.");
-            log.add(LedgerCode::RowExtra, u64::try_from(row.seq).ok(), None, format!("table report, key {id}"), text);
+            let text = format!(
+                "The table `report` has the report {id}, which no entry puts on record: it was never issued, or put in place of another."
+            );
+            log.add(
+                LedgerCode::RowExtra,
+                u64::try_from(row.seq).ok(),
+                None,
+                format!("table report, key {id}"),
+                text,
+            );
         }
         if order.is_ge()
             && let Some(row) = have.take()
@@ -544,22 +602,55 @@ fn report(
     let body = envelope.as_ref().and_then(|e| e.payload_bytes().ok());
     let (Some(envelope), Some(body)) = (envelope, body) else {
         let text = format!("The stored report {id} is not a signed envelope any more.");
-        return log.add(LedgerCode::ReportPayload, Some(seq), case, place("envelope"), text);
+        return log.add(
+            LedgerCode::ReportPayload,
+            Some(seq),
+            case,
+            place("envelope"),
+            text,
+        );
     };
     if sha256(&[&body]).0 != w[24..56] {
-        let text = format!("The stored report {id} is not the one that entry {seq} put on record: its text was changed or replaced.");
-        log.add(LedgerCode::ReportPayload, Some(seq), case, place("envelope"), text);
-    } else if keys.report_key(seq).is_some_and(|k| envelope.open(k).is_err()) {
-        let text = format!("The report key that was in force at entry {seq} did not sign the stored report {id}: its signature was changed.");
-        log.add(LedgerCode::ReportSignature, Some(seq), case, place("envelope"), text);
+        let text = format!(
+            "The stored report {id} is not the one that entry {seq} put on record: its text was changed or replaced."
+        );
+        log.add(
+            LedgerCode::ReportPayload,
+            Some(seq),
+            case,
+            place("envelope"),
+            text,
+        );
+    } else if keys
+        .report_key(seq)
+        .is_some_and(|k| envelope.open(k).is_err())
+    {
+        let text = format!(
+            "The report key that was in force at entry {seq} did not sign the stored report {id}: its signature was changed."
+        );
+        log.add(
+            LedgerCode::ReportSignature,
+            Some(seq),
+            case,
+            place("envelope"),
+            text,
+        );
     }
     let Ok(statement) = Statement::decode(&body) else {
         return;
     };
     named.extend(statement.predicate.catalogues.values().map(|c| c.0));
     if row.requester != statement.predicate.audience.requester.0 {
-        let text = format!("The row of the report {id} names another requester than the signed report: access to it may go by the row.");
-        log.add(LedgerCode::RowDiffers, Some(seq), case, place("requester"), text);
+        let text = format!(
+            "The row of the report {id} names another requester than the signed report: access to it may go by the row."
+        );
+        log.add(
+            LedgerCode::RowDiffers,
+            Some(seq),
+            case,
+            place("requester"),
+            text,
+        );
     }
 }
 
@@ -575,7 +666,13 @@ fn catalogues(
         let place = format!("table catalogue, key {}", hex::encode(&digest));
         if own.0[..] != digest[..] {
             let text = "A message catalogue is not the one that its digest names: reports that were signed with it would show other words.";
-            log.add(LedgerCode::RowDiffers, None, None, format!("{place}, column text"), text);
+            log.add(
+                LedgerCode::RowDiffers,
+                None,
+                None,
+                format!("{place}, column text"),
+                text,
+            );
         } else if !named.contains(&own) {
             let text = "A message catalogue is stored that no report was signed with.";
             log.add(LedgerCode::RowExtra, None, None, place, text);
@@ -586,7 +683,13 @@ fn catalogues(
     }
     for digest in named.difference(&there) {
         let text = "A message catalogue that a report was signed with is not stored: the report cannot be told in its words any more.";
-        log.add(LedgerCode::RowAbsent, None, None, format!("table catalogue, key {digest}"), text);
+        log.add(
+            LedgerCode::RowAbsent,
+            None,
+            None,
+            format!("table catalogue, key {digest}"),
+            text,
+        );
     }
     Ok(())
 }

@@ -43,7 +43,13 @@ impl Head {
             log.add(LedgerCode::RowAbsent, None, None, "table head", text);
         } else if self.root != root.0 {
             let text = "The root in the table `head` is not that of the entries: the service would refuse to start.";
-            log.add(LedgerCode::RowDiffers, None, None, "table head, id 1, column root", text);
+            log.add(
+                LedgerCode::RowDiffers,
+                None,
+                None,
+                "table head, id 1, column root",
+                text,
+            );
         }
     }
 }
@@ -52,7 +58,9 @@ impl Head {
 pub(super) fn schema(scan: &mut dyn LedgerScan, log: &mut LedgerLog) -> Result<(), StoreError> {
     // What ANALYZE leaves behind steers the order in which SQLite looks, and no answer.
     let own = |items: Vec<SchemaItem>| -> BTreeMap<(String, String), Option<String>> {
-        let kept = items.into_iter().filter(|i| !i.name.starts_with("sqlite_stat"));
+        let kept = items
+            .into_iter()
+            .filter(|i| !i.name.starts_with("sqlite_stat"));
         kept.map(|i| ((i.kind, i.name), i.sql)).collect()
     };
     let have = own(scan.schema()?);
@@ -66,11 +74,23 @@ pub(super) fn schema(scan: &mut dyn LedgerScan, log: &mut LedgerLog) -> Result<(
         let text = format!(
             "The {kind} `{name}` of the database {why}: somebody with access to the file made it, and what it does to what is written or read is unknown."
         );
-        log.add(LedgerCode::SchemaDiffers, None, None, format!("{kind} {name}"), text);
+        log.add(
+            LedgerCode::SchemaDiffers,
+            None,
+            None,
+            format!("{kind} {name}"),
+            text,
+        );
     }
     for (kind, name) in want.keys().filter(|k| !have.contains_key(k)) {
         let text = format!("The {kind} `{name}` that this program makes is not in the database.");
-        log.add(LedgerCode::SchemaDiffers, None, None, format!("{kind} {name}"), text);
+        log.add(
+            LedgerCode::SchemaDiffers,
+            None,
+            None,
+            format!("{kind} {name}"),
+            text,
+        );
     }
     Ok(())
 }
@@ -94,7 +114,13 @@ pub(super) fn origin_file(
         // A copy of the database alone comes without it.
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
-            log.add(LedgerCode::OriginDiffers, None, None, "file origin", "The file `origin` is not text.");
+            log.add(
+                LedgerCode::OriginDiffers,
+                None,
+                None,
+                "file origin",
+                "The file `origin` is not text.",
+            );
         }
         Err(e) => return Err(e.into()),
     }

@@ -9,9 +9,7 @@ use crate::ledger::{Hash, Id16, Leaf};
 use crate::store::StoreError;
 use crate::store::scan::LedgerScan;
 use crate::verify::ledger::erasure::Ranges;
-use crate::verify::ledger::records::{
-    CASE_RECORD, IDENTITY_RECORD, case_record, identity_record,
-};
+use crate::verify::ledger::records::{CASE_RECORD, IDENTITY_RECORD, case_record, identity_record};
 use crate::verify::ledger::{LedgerCode, LedgerLog, Sink};
 
 use super::FolderAudit;
@@ -68,7 +66,10 @@ impl Rows {
             case_content: Sorter::new(dir, part),
             trace_content: Sorter::new(dir, part),
             report: Sorter::new(dir, part),
-            types: types.into_iter().map(|(id, name)| (name, (id, false))).collect(),
+            types: types
+                .into_iter()
+                .map(|(id, name)| (name, (id, false)))
+                .collect(),
             unknown: Ranges::default(),
             gone: Ranges::default(),
             held: Ranges::default(),
@@ -79,7 +80,13 @@ impl Rows {
     }
 
     /// Takes what was found about an entry's content.
-    pub fn content(&mut self, seq: u64, leaf: &Leaf, found: Found, log: &mut LedgerLog) -> io::Result<()> {
+    pub fn content(
+        &mut self,
+        seq: u64,
+        leaf: &Leaf,
+        found: Found,
+        log: &mut LedgerLog,
+    ) -> io::Result<()> {
         let case = leaf.case.map(|c| c.case);
         for (code, text) in found.problems {
             log.entry(code, seq, case, text);
@@ -99,7 +106,9 @@ impl Rows {
         for blind in &found.lookups {
             self.lookup.push(pair(&blind.0, seq))?;
         }
-        let Some(slot) = found.slot else { return Ok(()) };
+        let Some(slot) = found.slot else {
+            return Ok(());
+        };
         match (case, leaf.trace) {
             (Some(case), _) => {
                 let mut r = [0; CASE_CONTENT];
@@ -156,7 +165,10 @@ fn pair(key: &[u8; 16], seq: u64) -> [u8; 24] {
 }
 
 fn report_record(seq: u64, leaf: &Leaf) -> Option<[u8; REPORT]> {
-    let fact = leaf.fact.as_ref().filter(|_| leaf.kind == "report.issued")?;
+    let fact = leaf
+        .fact
+        .as_ref()
+        .filter(|_| leaf.kind == "report.issued")?;
     let text = |name: &str| fact.get(name).and_then(|v| v.as_str());
     let id = Id16::from_hex(text("report")?)?;
     let payload = Hash::from_hex(text("payload")?)?;
@@ -199,7 +211,10 @@ impl NodeRows {
         let row = match self.rows.get(guess) {
             Some(row) if row.0 == position => row,
             _ => {
-                let at = self.rows.binary_search_by_key(&position, |(p, _)| *p).ok()?;
+                let at = self
+                    .rows
+                    .binary_search_by_key(&position, |(p, _)| *p)
+                    .ok()?;
                 self.rows.get(at)?
             }
         };
@@ -226,7 +241,8 @@ impl Collect<'_> {
                 "The table `node` has a row at position {position}, where the tree over the entries has none. A proof that is made with it does not hold."
             );
             let place = format!("table node, position {position}");
-            self.found.push((LedgerCode::RowExtra, *self.next, place, text));
+            self.found
+                .push((LedgerCode::RowExtra, *self.next, place, text));
             self.nodes.rows.pop_front();
         }
     }

@@ -9,9 +9,7 @@ use crate::keyring::KeyringError;
 use crate::ledger::Hash;
 use crate::ledger::tree::{NodeId, stored_index};
 use crate::store::scan::{LedgerScan, ScanCommitment, ScanEntry};
-use crate::verify::ledger::{
-    Checker, LedgerCode, Read, Stored, Streamed, erasure, read,
-};
+use crate::verify::ledger::{Checker, LedgerCode, Read, Stored, Streamed, erasure, read};
 
 use super::content::{ContentKeys, Found, look};
 use super::sink::{Collect, NodeRows, Rows};
@@ -65,7 +63,9 @@ pub(super) fn walk(
     progress: &Progress,
 ) -> Result<Walked, AuditError> {
     let head = super::extras::head(scan)?;
-    progress.size.store(head.size.unwrap_or(0), Ordering::Relaxed);
+    progress
+        .size
+        .store(head.size.unwrap_or(0), Ordering::Relaxed);
     let types = scan.type_names()?;
     let mut walk = Walk {
         scan,
@@ -165,7 +165,9 @@ impl Walk<'_> {
             if self.stopped {
                 return Ok(());
             }
-            let at = u64::try_from(done.seq).ok().filter(|s| self.size.is_none_or(|n| *s < n));
+            let at = u64::try_from(done.seq)
+                .ok()
+                .filter(|s| self.size.is_none_or(|n| *s < n));
             let Some(seq) = at else {
                 let text = format!(
                     "The table `entry` has a row at position {}, and the ledger's head says that it has {} entries: the row was put in beside the ledger, or the head was set back.",
@@ -174,7 +176,9 @@ impl Walk<'_> {
                 );
                 let seq = u64::try_from(done.seq).ok();
                 let place = format!("table entry, seq {}", done.seq);
-                self.checker.log().add(LedgerCode::EntryBeyond, seq, None, place, text);
+                self.checker
+                    .log()
+                    .add(LedgerCode::EntryBeyond, seq, None, place, text);
                 continue;
             };
             self.gap(seq)?;
@@ -191,10 +195,16 @@ impl Walk<'_> {
                 }
                 match erasure::erased(leaf) {
                     None => {}
-                    Some(Ok(ranges)) => ranges.into_iter().for_each(|(f, l)| self.rows.erased.add_range(f, l)),
+                    Some(Ok(ranges)) => ranges
+                        .into_iter()
+                        .for_each(|(f, l)| self.rows.erased.add_range(f, l)),
                     Some(Err(())) => {
-                        let text = format!("Entry {seq} does not say in the prescribed form what was erased, so it explains no absence.");
-                        self.checker.log().entry(LedgerCode::ErasureForm, seq, None, text);
+                        let text = format!(
+                            "Entry {seq} does not say in the prescribed form what was erased, so it explains no absence."
+                        );
+                        self.checker
+                            .log()
+                            .entry(LedgerCode::ErasureForm, seq, None, text);
                     }
                 }
             }
@@ -202,16 +212,26 @@ impl Walk<'_> {
             self.checker.leaf(done.read, claimed, &mut sink);
             sink.flush(self.checker.log())?;
         }
-        self.progress.read.store(self.checker.size(), Ordering::Relaxed);
+        self.progress
+            .read
+            .store(self.checker.size(), Ordering::Relaxed);
         Ok(())
     }
 
     /// With the keyring of another ledger every content would look altered; that is said once, and as what it is.
-    fn right_keyring(&self, seq: u64, read: &Read, keys: Option<&ContentKeys>) -> Result<(), AuditError> {
+    fn right_keyring(
+        &self,
+        seq: u64,
+        read: &Read,
+        keys: Option<&ContentKeys>,
+    ) -> Result<(), AuditError> {
         let (0, Ok(leaf), Some(keys)) = (seq, &read.leaf, keys) else {
             return Ok(());
         };
-        let named = leaf.fact.as_ref().and_then(|f| f.get("id_key_check")?.as_str());
+        let named = leaf
+            .fact
+            .as_ref()
+            .and_then(|f| f.get("id_key_check")?.as_str());
         match named {
             Some(named) if named != keys.check().to_b64url() => Err(AuditError::WrongKeyring),
             _ => Ok(()),
@@ -233,7 +253,9 @@ impl Walk<'_> {
         let from = self.checker.size();
         if seq.saturating_sub(from) > MAX_GAP {
             let text = format!("The entries {from} to {} are not there.", seq - 1);
-            self.checker.log().entry(LedgerCode::EntryAbsent, from, None, text);
+            self.checker
+                .log()
+                .entry(LedgerCode::EntryAbsent, from, None, text);
             self.stopped = true;
             return Ok(());
         }
@@ -271,8 +293,13 @@ impl Walk<'_> {
     fn commit(&mut self, commit: ScanCommitment, size: u64) -> Result<(), AuditError> {
         let place = format!("table commitment, size {}", commit.size);
         if u64::try_from(commit.size).ok() != Some(size) || size == 0 {
-            let text = format!("The table `commitment` has a row of size {}, which is no size that a commit can have led to.", commit.size);
-            self.checker.log().add(LedgerCode::RowExtra, None, None, place, text);
+            let text = format!(
+                "The table `commitment` has a row of size {}, which is no size that a commit can have led to.",
+                commit.size
+            );
+            self.checker
+                .log()
+                .add(LedgerCode::RowExtra, None, None, place, text);
             return Ok(());
         }
         if let Some(before) = self.last_commit.take().filter(|c| c.note.is_none()) {
@@ -282,7 +309,9 @@ impl Walk<'_> {
             );
             let at = format!("table commitment, size {}, column note", before.size);
             let seq = u64::try_from(before.size - 1).ok();
-            self.checker.log().add(LedgerCode::CheckpointAbsent, seq, None, at, text);
+            self.checker
+                .log()
+                .add(LedgerCode::CheckpointAbsent, seq, None, at, text);
         }
         let mut sink = collect(&mut self.rows, &mut self.nodes, &mut self.next);
         if let Some(note) = &commit.note {
@@ -294,7 +323,8 @@ impl Walk<'_> {
                 self.last_signed = Some(size);
             }
         } else {
-            self.checker.settled(Hash::from_slice(&commit.root), &mut sink);
+            self.checker
+                .settled(Hash::from_slice(&commit.root), &mut sink);
         }
         sink.flush(self.checker.log())?;
         if commit.root != self.checker.root().0 {
@@ -309,7 +339,13 @@ impl Walk<'_> {
                 text,
             );
         }
-        let ids: Vec<[u8; 4]> = self.checker.keys().for_size(size).iter().map(|k| k.id()).collect();
+        let ids: Vec<[u8; 4]> = self
+            .checker
+            .keys()
+            .for_size(size)
+            .iter()
+            .map(|k| k.id())
+            .collect();
         if !ids.is_empty() && !ids.iter().any(|id| commit.key_id == id) {
             let text = format!(
                 "The row of the commit that led to {size} entries names another key than the one in force: a missing checkpoint would not be signed again."
@@ -326,13 +362,20 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn end(mut self, head: &super::extras::Head, guarded: Option<u64>) -> Result<Walked, AuditError> {
+    fn end(
+        mut self,
+        head: &super::extras::Head,
+        guarded: Option<u64>,
+    ) -> Result<Walked, AuditError> {
         if let Some(size) = self.size.filter(|_| !self.stopped) {
             self.gap(size)?;
         }
         self.commits()?;
         let size = self.checker.size();
-        let newest = self.last_commit.as_ref().and_then(|c| u64::try_from(c.size).ok());
+        let newest = self
+            .last_commit
+            .as_ref()
+            .and_then(|c| u64::try_from(c.size).ok());
         // For a moment after each commit its checkpoint is not stored yet, and the guard not written.
         let unsigned = newest == Some(size)
             && self.last_commit.as_ref().is_some_and(|c| c.note.is_none())
@@ -344,7 +387,9 @@ impl Walk<'_> {
                 left.size
             );
             let place = format!("table commitment, size {}", left.size);
-            self.checker.log().add(LedgerCode::RowExtra, Some(size), None, place, text);
+            self.checker
+                .log()
+                .add(LedgerCode::RowExtra, Some(size), None, place, text);
         }
         if newest != Some(size) && size > 0 {
             let text = format!(

@@ -23,7 +23,10 @@ use crate::ledger::content::Opened;
 pub fn shapes(leaf: &Leaf, opened: &Opened) -> Vec<String> {
     let mut log = Log::default();
     content::shapes(leaf.seq, leaf.occurred, opened, &mut log);
-    log.into_problems().into_iter().map(|p| p.explanation).collect()
+    log.into_problems()
+        .into_iter()
+        .map(|p| p.explanation)
+        .collect()
 }
 
 pub use conclude::{Extent, conclude};

@@ -3,7 +3,9 @@
 use ed25519_dalek::SigningKey;
 use serde_json::{Map, Value, json};
 
-use super::records::{CASE_RECORD, CaseChains, IDENTITY_RECORD, Identities, case_record, identity_record};
+use super::records::{
+    CASE_RECORD, CaseChains, IDENTITY_RECORD, Identities, case_record, identity_record,
+};
 use super::*;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::{Algorithm, NoteSigner, Vkey};
@@ -14,13 +16,18 @@ use crate::verify::Freshness;
 const ORIGIN: &str = "l.example/a";
 
 fn signer(seed: u8) -> NoteSigner {
-    NoteSigner::new(ORIGIN, SigningKey::from_bytes(&[seed; 32])).unwrap_or_else(|| panic!("a key name"))
+    NoteSigner::new(ORIGIN, SigningKey::from_bytes(&[seed; 32]))
+        .unwrap_or_else(|| panic!("a key name"))
 }
 
 fn report_key(seed: u8) -> Vkey {
     let key = SigningKey::from_bytes(&[seed; 32]);
-    Vkey::new(&format!("{ORIGIN}/reports"), Algorithm::Ed25519, key.verifying_key())
-        .unwrap_or_else(|| panic!("a key name"))
+    Vkey::new(
+        &format!("{ORIGIN}/reports"),
+        Algorithm::Ed25519,
+        key.verifying_key(),
+    )
+    .unwrap_or_else(|| panic!("a key name"))
 }
 
 /// A ledger in memory, which a test writes as it likes.
@@ -51,14 +58,18 @@ impl Book {
         let hash = |l: &Leaf| Hash::leaf(l.encode().as_bytes());
         let case = case.map(|c| {
             let case = Id16([c; 16]);
-            let before = self.leaves.iter().rfind(|l| l.case.is_some_and(|x| x.case == case));
+            let before = self
+                .leaves
+                .iter()
+                .rfind(|l| l.case.is_some_and(|x| x.case == case));
             CaseLink {
                 case,
                 seq: before.and_then(|l| l.case).map_or(0, |c| c.seq + 1),
                 prev: before.map_or(Hash::ZERO, hash),
             }
         });
-        let time = Timestamp::from_micros(1_000_000 * (100 + i64::try_from(seq).unwrap_or(0))).unwrap_or(Timestamp::EPOCH);
+        let time = Timestamp::from_micros(1_000_000 * (100 + i64::try_from(seq).unwrap_or(0)))
+            .unwrap_or(Timestamp::EPOCH);
         self.leaves.push(Leaf {
             ledger: ORIGIN.to_owned(),
             seq,
@@ -98,7 +109,8 @@ impl Book {
     /// Ends a commit here, signed by these keys.
     fn sign(&mut self, seeds: &[u8]) {
         let text = self.checkpoint(self.leaves.len()).text();
-        self.notes.push((self.leaves.len() as u64, signed_by(&text, seeds)));
+        self.notes
+            .push((self.leaves.len() as u64, signed_by(&text, seeds)));
     }
 
     fn check(&self, pins: Pins) -> LedgerCheck {
@@ -106,10 +118,17 @@ impl Book {
         let mut records = Records::default();
         for (i, leaf) in self.leaves.iter().enumerate() {
             let own = leaf.encode().into_bytes();
-            let bytes = self.instead.iter().find(|(at, _)| *at == i).map_or(&own, |(_, b)| b);
+            let bytes = self
+                .instead
+                .iter()
+                .find(|(at, _)| *at == i)
+                .map_or(&own, |(_, b)| b);
             checker.leaf(read(bytes), Some(Hash::leaf(&own)), &mut records);
             for (_, note) in self.notes.iter().filter(|(s, _)| *s == i as u64 + 1) {
-                let stored = Stored { note, place: "here" };
+                let stored = Stored {
+                    note,
+                    place: "here",
+                };
                 checker.stored(stored, &mut records);
             }
         }
@@ -117,8 +136,14 @@ impl Book {
         records.0.sort_unstable();
         records.1.sort_unstable();
         let (mut identities, mut chains) = (Identities::default(), CaseChains::default());
-        records.0.iter().for_each(|r| identities.take(r, &mut streamed.log));
-        records.1.iter().for_each(|r| chains.take(r, &mut streamed.log));
+        records
+            .0
+            .iter()
+            .for_each(|r| identities.take(r, &mut streamed.log));
+        records
+            .1
+            .iter()
+            .for_each(|r| chains.take(r, &mut streamed.log));
         conclude(streamed, &Extent::default(), |_| None)
     }
 
@@ -197,19 +222,63 @@ fn what_a_whole_ledger_written_anew_still_shows() {
         }
     };
     for (what, change, want) in [
-        ("another ledger's", &(|b: &mut Book| b.leaves[4].ledger = "l.example/b".into()) as &dyn Fn(&mut Book), "leaf.origin"),
+        (
+            "another ledger's",
+            &(|b: &mut Book| b.leaves[4].ledger = "l.example/b".into()) as &dyn Fn(&mut Book),
+            "leaf.origin",
+        ),
         ("another position", &|b| b.leaves[4].seq = 5, "leaf.seq"),
-        ("time backwards", &|b| b.leaves[4].recorded = Timestamp::EPOCH, "leaf.recorded"),
-        ("a fact", &|b| b.leaves[4].fact = Some(Map::new()), "leaf.fact"),
-        ("two creations", &|b| b.leaves[4].kind = "ledger.created".into(), "genesis.absent"),
-        ("no creation", &|b| b.leaves[0].kind = "policy.changed".into(), "genesis.absent"),
+        (
+            "time backwards",
+            &|b| b.leaves[4].recorded = Timestamp::EPOCH,
+            "leaf.recorded",
+        ),
+        (
+            "a fact",
+            &|b| b.leaves[4].fact = Some(Map::new()),
+            "leaf.fact",
+        ),
+        (
+            "two creations",
+            &|b| b.leaves[4].kind = "ledger.created".into(),
+            "genesis.absent",
+        ),
+        (
+            "no creation",
+            &|b| b.leaves[0].kind = "policy.changed".into(),
+            "genesis.absent",
+        ),
         ("no keys", &|b| b.leaves[0].fact = None, "genesis.form"),
-        ("one identity twice", &|b| b.leaves[7].eid = b.leaves[2].eid, "identity.doubled"),
-        ("a place in the case twice", &|b| case(b, 3, |l| l.seq = 0), "case.doubled"),
-        ("a place in the case skipped", &|b| case(b, 3, |l| l.seq = 5), "case.gap"),
-        ("a case that begins later", &|b| case(b, 1, |l| l.seq = 9), "case.gap"),
-        ("another entry before in the case", &|b| case(b, 3, |l| l.prev = Hash::ZERO), "case.prev"),
-        ("an entry before the case's first", &|b| case(b, 1, |l| l.prev = Hash([1; 32])), "case.prev"),
+        (
+            "one identity twice",
+            &|b| b.leaves[7].eid = b.leaves[2].eid,
+            "identity.doubled",
+        ),
+        (
+            "a place in the case twice",
+            &|b| case(b, 3, |l| l.seq = 0),
+            "case.doubled",
+        ),
+        (
+            "a place in the case skipped",
+            &|b| case(b, 3, |l| l.seq = 5),
+            "case.gap",
+        ),
+        (
+            "a case that begins later",
+            &|b| case(b, 1, |l| l.seq = 9),
+            "case.gap",
+        ),
+        (
+            "another entry before in the case",
+            &|b| case(b, 3, |l| l.prev = Hash::ZERO),
+            "case.prev",
+        ),
+        (
+            "an entry before the case's first",
+            &|b| case(b, 1, |l| l.prev = Hash([1; 32])),
+            "case.prev",
+        ),
     ] {
         let found = rewritten(change);
         assert!(found.contains(&want), "{what}: {found:?}");
@@ -221,9 +290,24 @@ fn what_a_whole_ledger_written_anew_still_shows() {
 fn a_leaf_changed_in_place_is_told_from_one_that_cannot_be_read() {
     for (bytes, want) in [
         (b"{}".to_vec(), "leaf.form"),
-        (format!(" {}", sound().leaves[4].encode()).into_bytes(), "leaf.not_canonical"),
-        (sound().leaves[4].encode().replace("\"v\":1", "\"v\":1,\"w\":1").into_bytes(), "leaf.unknown_member"),
-        (sound().leaves[4].encode().replace("x.a", "x.b").into_bytes(), "leaf.altered"),
+        (
+            format!(" {}", sound().leaves[4].encode()).into_bytes(),
+            "leaf.not_canonical",
+        ),
+        (
+            sound().leaves[4]
+                .encode()
+                .replace("\"v\":1", "\"v\":1,\"w\":1")
+                .into_bytes(),
+            "leaf.unknown_member",
+        ),
+        (
+            sound().leaves[4]
+                .encode()
+                .replace("x.a", "x.b")
+                .into_bytes(),
+            "leaf.altered",
+        ),
     ] {
         let mut book = sound();
         book.instead.push((4, bytes));
@@ -247,11 +331,31 @@ fn checkpoints_are_read_strictly() {
     let other = |c: Checkpoint| with(c.sign(&signer(1)));
     assert_eq!(other(good.clone()), Vec::<&str>::new());
     assert_eq!(with("x".into()), ["checkpoint.form"]);
-    assert_eq!(other(Checkpoint { origin: "l.example/b".into(), ..good.clone() }), ["checkpoint.origin"]);
-    assert_eq!(other(Checkpoint { size: 4, ..good.clone() }), ["checkpoint.size"]);
-    assert_eq!(other(Checkpoint { root: Hash::ZERO, ..good.clone() }), ["checkpoint.root"]);
+    assert_eq!(
+        other(Checkpoint {
+            origin: "l.example/b".into(),
+            ..good.clone()
+        }),
+        ["checkpoint.origin"]
+    );
+    assert_eq!(
+        other(Checkpoint {
+            size: 4,
+            ..good.clone()
+        }),
+        ["checkpoint.size"]
+    );
+    assert_eq!(
+        other(Checkpoint {
+            root: Hash::ZERO,
+            ..good.clone()
+        }),
+        ["checkpoint.root"]
+    );
     assert_eq!(with(good.sign(&signer(2))), ["checkpoint.key"]);
-    let forged = good.sign(&signer(1)).replace("\n5\n", "\n5\n").replace(&good.root.to_b64(), &Hash::ZERO.to_b64());
+    let forged = good
+        .sign(&signer(1))
+        .replace(&good.root.to_b64(), &Hash::ZERO.to_b64());
     assert_eq!(with(forged), ["checkpoint.signature"]);
     let mut book = sound();
     book.notes.pop();
@@ -264,7 +368,11 @@ fn checkpoints_are_read_strictly() {
 fn rotating(bridge: &[u8]) -> Book {
     let mut book = sound();
     let (old, new) = (signer(1).vkey().to_string(), signer(2).vkey().to_string());
-    book.add("key.rotated", None, Some(json!({"purpose": "checkpoint", "old": old, "new": new})));
+    book.add(
+        "key.rotated",
+        None,
+        Some(json!({"purpose": "checkpoint", "old": old, "new": new})),
+    );
     book.sign(bridge);
     book.add("x.a", Some(1), None);
     book.sign(&[2]);
@@ -300,7 +408,11 @@ fn keys_are_followed_over_their_changes() {
     // A change of a key that was not in force.
     let mut book = sound();
     let (old, new) = (signer(5).vkey().to_string(), signer(2).vkey().to_string());
-    book.add("key.rotated", None, Some(json!({"purpose": "checkpoint", "old": old, "new": new})));
+    book.add(
+        "key.rotated",
+        None,
+        Some(json!({"purpose": "checkpoint", "old": old, "new": new})),
+    );
     book.sign(&[1]);
     assert_eq!(book.codes(), ["key.rotation"]);
 }
@@ -323,7 +435,10 @@ fn what_was_kept_outside_anchors_or_accuses() {
     let check = book.check(kept(book.checkpoint(7).sign(&signer(1))));
     assert_eq!(check.problems, []);
     assert_eq!(check.verdicts.freshness.verdict, Freshness::Anchored);
-    let other = Checkpoint { root: Hash::ZERO, ..book.checkpoint(7) };
+    let other = Checkpoint {
+        root: Hash::ZERO,
+        ..book.checkpoint(7)
+    };
     let check = book.check(kept(other.sign(&signer(1))));
     assert_eq!(codes(&check), ["outside.contradiction"]);
     assert_eq!(check.verdicts.freshness.verdict, Freshness::Contradicted);
