@@ -1,7 +1,7 @@
 //! Verifying a whole ledger: pure, streaming, with memory that does not grow with it.
 //!
 //! Whoever holds the leaves (a data folder, an export, a log on the web) feeds them in order to a [`Checker`], with the
-//! checkpoints at their sizes, sorts the fixed-size [`records`] for what needs another order, and has [`conclude`] make
+//! checkpoints at their sizes, sorts the fixed-size [`records`] for what needs another order, and has [`conclude()`] make
 //! the verdicts.
 
 mod conclude;
