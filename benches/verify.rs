@@ -52,11 +52,7 @@ fn told(what: &str, entries: u64, start: Instant) {
 }
 
 /// Reads every leaf, page by page, and does something with it.
-fn leaves(
-    database: &Path,
-    content: bool,
-    mut each: impl FnMut(&[u8]),
-) -> Result<u64, Failure> {
+fn leaves(database: &Path, content: bool, mut each: impl FnMut(&[u8])) -> Result<u64, Failure> {
     let mut scan = SqliteScan::open(database)?;
     let (mut after, mut count) = (None, 0);
     loop {
@@ -75,9 +71,10 @@ struct Records(Sorter<40>, Sorter<96>);
 
 impl Sink for Records {
     fn entry(&mut self, seq: u64, hash: &Hash, leaf: &whereas::ledger::Leaf) {
-        let pushed = self.0.push(identity_record(seq, leaf)).and_then(|()| {
-            case_record(seq, hash, leaf).map_or(Ok(()), |r| self.1.push(r))
-        });
+        let pushed = self
+            .0
+            .push(identity_record(seq, leaf))
+            .and_then(|()| case_record(seq, hash, leaf).map_or(Ok(()), |r| self.1.push(r)));
         if let Err(e) = pushed {
             println!("a record could not be kept: {e}");
         }
@@ -94,7 +91,9 @@ fn main() -> Result<(), Failure> {
     };
     let dir = tempfile::tempdir()?;
     let paths = LedgerPaths::below(dir.path(), NAME);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let start = Instant::now();
     let key = runtime.block_on(fill(&paths, total))?;
     let database = paths.database();
@@ -138,7 +137,10 @@ fn main() -> Result<(), Failure> {
     drop(held);
 
     // From SQLite.
-    for (what, content) in [("scan of leaves", false), ("scan of leaves and content", true)] {
+    for (what, content) in [
+        ("scan of leaves", false),
+        ("scan of leaves and content", true),
+    ] {
         let start = Instant::now();
         leaves(&database, content, |leaf| {
             black_box(leaf.len());
@@ -194,8 +196,16 @@ fn main() -> Result<(), Failure> {
         };
         let start = Instant::now();
         let check = verify(&audit, &Progress::default())?;
-        let what = if content { "with content" } else { "without content" };
-        told(&format!("folder, {what}, {threads} thread(s)"), entries, start);
+        let what = if content {
+            "with content"
+        } else {
+            "without content"
+        };
+        told(
+            &format!("folder, {what}, {threads} thread(s)"),
+            entries,
+            start,
+        );
         if check.refused() {
             return Err(format!("the ledger is refused: {:?}", check.problems).into());
         }

@@ -237,10 +237,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn sorted(
-        records: &[[u8; 4]],
-        budget: usize,
-    ) -> Result<(Vec<[u8; 4]>, usize), Box<dyn std::error::Error>> {
+    /// Records, and how many runs they came from.
+    type Given = (Vec<[u8; 4]>, usize);
+
+    fn sorted(records: &[[u8; 4]], budget: usize) -> Result<Given, Box<dyn std::error::Error>> {
         let dir = tempfile::tempdir()?;
         let mut sorter = Sorter::new(dir.path(), budget);
         records.iter().try_for_each(|r| sorter.push(*r))?;
@@ -251,7 +251,11 @@ mod tests {
             out.push(record);
         }
         drop(sorted);
-        assert_eq!(fs::read_dir(dir.path())?.count(), 0, "nothing is left behind");
+        assert_eq!(
+            fs::read_dir(dir.path())?.count(),
+            0,
+            "nothing is left behind"
+        );
         Ok((out, runs))
     }
 

@@ -12,6 +12,8 @@ use clap::{Args, ValueEnum};
 use super::verify::{judge_again, keys};
 use super::{Config, Failure, Outcome, fail, read, read_text, say};
 use crate::audit::folder::{self, FolderAudit, Progress};
+use crate::audit::source::{self, SourceAudit};
+use crate::audit::web::Web;
 use crate::ledger::note::Vkey;
 use crate::ledger::receipt::Receipt;
 use crate::ledger::{Hash, Leaf};
@@ -30,8 +32,14 @@ use crate::verify::{self, Freshness};
 )]
 pub struct LedgerArgs {
     /// Name of the ledger in the data folder [default: the only one]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "url")]
     ledger: Option<String>,
+    /// A log on the web (C2SP tlog-tiles) instead of the data folder: the address before `/checkpoint`
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// File with the bearer token that the log wants [default: the environment variable WHEREAS_TOKEN, if it is set]
+    #[arg(long, value_name = "FILE", requires = "url")]
+    token_file: Option<PathBuf>,
     /// Pinned verifier key (vkey), or a file with one a line; may be repeated
     #[arg(long = "key", required = true, value_name = "VKEY")]
     keys: Vec<String>,
@@ -79,6 +87,13 @@ enum Required {
     Keys,
 }
 
+impl LedgerArgs {
+    fn threads(&self) -> usize {
+        let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.threads.unwrap_or(all).max(1)
+    }
+}
+
 /// What was brought from outside, verified and ready to be compared.
 #[derive(Default)]
 struct Brought {
@@ -88,18 +103,20 @@ struct Brought {
 
 pub(super) fn run(args: &LedgerArgs, config: &Config) -> Outcome {
     let keys = keys(&args.keys)?;
+    if let Some(url) = &args.url {
+        return web(args, url, keys);
+    }
     let name = match &args.ledger {
         Some(name) => name.clone(),
         None => only_ledger(config)?,
     };
     let brought = brought(args, &keys)?;
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let audit = FolderAudit {
         checkpoints: brought.checkpoints,
         entries: brought.entries,
         content: !args.no_content,
         guard: !args.no_guard,
-        threads: args.threads.unwrap_or(threads).max(1),
+        threads: args.threads(),
         memory: args.memory.max(1) << 20,
         temporary: args.temporary.clone().unwrap_or_else(std::env::temp_dir),
         now: Some(SystemClock::default().now()),
@@ -108,6 +125,30 @@ pub(super) fn run(args: &LedgerArgs, config: &Config) -> Outcome {
     let progress = Progress::default();
     let telling = args.progress || std::io::stderr().is_terminal();
     let check = watched(telling, &progress, || folder::verify(&audit, &progress))??;
+    finish(args, &check)
+}
+
+fn web(args: &LedgerArgs, url: &str, keys: Vec<Vkey>) -> Outcome {
+    let token = match &args.token_file {
+        Some(file) => Some(read_text(file)?.trim().to_owned()),
+        None => std::env::var("WHEREAS_TOKEN").ok(),
+    };
+    let brought = brought(args, &keys)?;
+    let audit = SourceAudit {
+        keys,
+        checkpoints: brought.checkpoints,
+        entries: brought.entries,
+        threads: args.threads(),
+        memory: args.memory.max(1) << 20,
+        temporary: args.temporary.clone().unwrap_or_else(std::env::temp_dir),
+        now: Some(SystemClock::default().now()),
+    };
+    let progress = Progress::default();
+    let telling = args.progress || std::io::stderr().is_terminal();
+    let mut log = Web::open(url, token)?;
+    let check = watched(telling, &progress, || {
+        source::verify(&mut log, &audit, &progress)
+    })??;
     finish(args, &check)
 }
 
@@ -155,11 +196,7 @@ fn finish(args: &LedgerArgs, check: &LedgerCheck) -> Outcome {
 }
 
 /// Runs `work`, and meanwhile tells on standard error how far it is.
-fn watched<T>(
-    telling: bool,
-    progress: &Progress,
-    work: impl FnOnce() -> T,
-) -> Result<T, Failure> {
+fn watched<T>(telling: bool, progress: &Progress, work: impl FnOnce() -> T) -> Result<T, Failure> {
     let (ended, end) = channel::<()>();
     std::thread::scope(|scope| {
         let teller = telling.then(|| {
@@ -202,7 +239,7 @@ fn brought(args: &LedgerArgs, keys: &[Vkey]) -> Result<Brought, Failure> {
         out.checkpoints.push(kept(read_text(path)?, name));
     }
     for path in &args.receipts {
-        let text = receipt_text(path)?;
+        let text = read_text(path)?;
         let check = verify::receipt::verify(&text, keys, None);
         let receipt = Receipt::parse(&text);
         let (false, Ok(receipt)) = (check.refused(), receipt) else {
@@ -226,10 +263,6 @@ fn brought(args: &LedgerArgs, keys: &[Vkey]) -> Result<Brought, Failure> {
         report(path, keys, &mut out)?;
     }
     Ok(out)
-}
-
-fn receipt_text(path: &Path) -> Result<String, Failure> {
-    read_text(path)
 }
 
 fn report(path: &Path, keys: &[Vkey], out: &mut Brought) -> Result<(), Failure> {

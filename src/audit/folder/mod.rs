@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 
 use crate::ledger::Timestamp;
-use crate::ledger::note::{Algorithm, Vkey};
+use crate::ledger::note::Vkey;
 use crate::sequencer::{Guard, GuardError, LedgerPaths};
 use crate::store::scan::LedgerScan;
 use crate::store::sqlite::SqliteScan;
@@ -19,7 +19,7 @@ use crate::verify::ledger::{
     Checker, Extent, LedgerCheck, LedgerCode, OutsideCheckpoint, OutsideEntry, Pins, conclude,
 };
 
-use super::AuditError;
+use super::{AuditError, origin_of};
 use content::ContentKeys;
 
 /// What is to be checked, and against what.
@@ -80,7 +80,7 @@ pub struct Progress {
 /// # Errors
 /// When something cannot be read at all. What can be read and is wrong is in the outcome.
 pub fn verify(audit: &FolderAudit, progress: &Progress) -> Result<LedgerCheck, AuditError> {
-    let origin = origin(&audit.keys)?;
+    let origin = origin_of(&audit.keys)?;
     // In this order: the guard never vouches for a commit that was not there before, and no commit refers to a slot that
     // was not there before, so what is written meanwhile is not taken for damage.
     let guard = audit.guard.then(|| Guard::read(&audit.paths.guard));
@@ -122,19 +122,6 @@ pub fn verify(audit: &FolderAudit, progress: &Progress) -> Result<LedgerCheck, A
         let found = commits.borrow_mut().commitments(Some(after), 1).ok()?;
         u64::try_from(found.first()?.size).ok()
     }))
-}
-
-/// The origin that the pinned keys name.
-fn origin(keys: &[Vkey]) -> Result<String, AuditError> {
-    let mut names = keys
-        .iter()
-        .filter(|k| k.algorithm() == Algorithm::Ed25519)
-        .map(Vkey::name);
-    let first = names.next().ok_or(AuditError::NoKey)?;
-    if names.any(|n| n != first) {
-        return Err(AuditError::ManyLedgers);
-    }
-    Ok(first.to_owned())
 }
 
 /// Makes the guard's checkpoint one of those that the ledger is compared with; gives its size.

@@ -2,6 +2,7 @@
 
 mod edits;
 mod outside;
+mod web;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -97,7 +98,9 @@ impl Made {
                 event("10", Some("C-3"), None, Value::Null),
                 event("11", Some("C-3"), None, Value::Null),
             ],
-            (12..15).map(|n| event(&n.to_string(), Some("C-2"), None, Value::Null)).collect(),
+            (12..15)
+                .map(|n| event(&n.to_string(), Some("C-2"), None, Value::Null))
+                .collect(),
         ] {
             ledger.append(&batch, PRODUCER).await?;
         }
@@ -160,15 +163,32 @@ async fn a_sound_ledger_is_accepted_whatever_the_threads_and_the_memory() -> Out
         let check = verify(&audit, &Progress::default())?;
         assert_eq!(check.problems, [], "{threads} threads");
         let v = serde_json::to_value(&check.verdicts)?;
-        let words: Vec<&str> = ["integrity", "sequence", "content", "index", "freshness", "keys"]
-            .iter()
-            .filter_map(|name| v[name]["verdict"].as_str())
-            .collect();
+        let words: Vec<&str> = [
+            "integrity",
+            "sequence",
+            "content",
+            "index",
+            "freshness",
+            "keys",
+        ]
+        .iter()
+        .filter_map(|name| v[name]["verdict"].as_str())
+        .collect();
         assert_eq!(
             words,
-            ["intact", "complete", "checked", "sound", "not_proven", "good"]
+            [
+                "intact",
+                "complete",
+                "checked",
+                "sound",
+                "not_proven",
+                "good"
+            ]
         );
-        assert_eq!((check.size, check.entries, check.content.opened), (16, 16, 14));
+        assert_eq!(
+            (check.size, check.entries, check.content.opened),
+            (16, 16, 14)
+        );
         assert_eq!(check.good_to.map(|g| g.size), Some(16));
     }
     let check = verify(

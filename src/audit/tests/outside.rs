@@ -15,7 +15,11 @@ fn kept(note: &str) -> OutsideCheckpoint {
 
 fn note(made: &Made, size: u64) -> Result<String, Box<dyn Error>> {
     let db = rusqlite::Connection::open(made.paths.database())?;
-    let note = db.query_row("SELECT note FROM commitment WHERE size = ?1", [i64::try_from(size)?], |r| r.get(0))?;
+    let note = db.query_row(
+        "SELECT note FROM commitment WHERE size = ?1",
+        [i64::try_from(size)?],
+        |r| r.get(0),
+    )?;
     Ok(note)
 }
 
@@ -40,7 +44,12 @@ async fn a_kept_checkpoint_of_this_history_anchors_and_one_of_another_contradict
     assert_eq!(codes(&check), ["outside.contradiction"]);
     assert_eq!(check.verdicts.freshness.verdict, Freshness::Contradicted);
     assert_eq!(check.problems.first().and_then(|p| p.seq), Some(4));
-    assert!(check.problems.iter().any(|p| p.explanation.contains("kept.txt")));
+    assert!(
+        check
+            .problems
+            .iter()
+            .any(|p| p.explanation.contains("kept.txt"))
+    );
     Ok(())
 }
 
@@ -49,7 +58,8 @@ async fn a_ledger_that_was_cut_off_is_shorter_than_what_was_kept() -> Outcome {
     let made = Made::new().await?;
     let (whole, entry) = (note(&made, 16)?, {
         let db = rusqlite::Connection::open(made.paths.database())?;
-        let leaf: Vec<u8> = db.query_row("SELECT leaf FROM entry WHERE seq = 13", [], |r| r.get(0))?;
+        let leaf: Vec<u8> =
+            db.query_row("SELECT leaf FROM entry WHERE seq = 13", [], |r| r.get(0))?;
         Hash::leaf(&leaf)
     });
     made.sql("DELETE FROM entry WHERE seq >= 12; DELETE FROM commitment WHERE size > 12; DELETE FROM node WHERE position >= 22; \
@@ -59,7 +69,11 @@ async fn a_ledger_that_was_cut_off_is_shorter_than_what_was_kept() -> Outcome {
     let mut audit = made.audit();
     audit.guard = false;
     let check = verify(&audit, &Progress::default())?;
-    assert_eq!(check.problems, [], "by itself it is sound: nothing in it tells of the rest");
+    assert_eq!(
+        check.problems,
+        [],
+        "by itself it is sound: nothing in it tells of the rest"
+    );
     audit.checkpoints = vec![kept(&whole)];
     audit.entries = vec![OutsideEntry {
         seq: 13,
@@ -93,7 +107,11 @@ async fn a_guard_that_is_gone_or_foreign_is_named() -> Outcome {
     let (made, other) = (Made::new().await?, Made::new().await?);
     std::fs::copy(&other.paths.guard, &made.paths.guard)?;
     let found = codes(&made.check()?);
-    assert_eq!(found, ["guard.unusable"], "signed by a key that this ledger does not name");
+    assert_eq!(
+        found,
+        ["guard.unusable"],
+        "signed by a key that this ledger does not name"
+    );
     std::fs::remove_file(&made.paths.guard)?;
     assert_eq!(codes(&made.check()?), ["guard.unusable"]);
     let audit = FolderAudit {

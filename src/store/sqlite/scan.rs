@@ -208,7 +208,12 @@ impl LedgerScan for SqliteScan {
         }
         type Row = (i64, Vec<u8>, Option<Vec<u8>>, bool);
         let rows: Vec<Row> = of
-            .select((entry::seq, entry::leaf, entry::slot, entry::sealed.is_not_null()))
+            .select((
+                entry::seq,
+                entry::leaf,
+                entry::slot,
+                entry::sealed.is_not_null(),
+            ))
             .load(c)
             .map_err(backend)?;
         let row = |(seq, leaf, slot, is_sealed): Row| ScanEntry {
@@ -226,7 +231,10 @@ impl LedgerScan for SqliteScan {
         after: Option<i64>,
         limit: usize,
     ) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
-        let mut select = node::table.order(node::position).limit(signed(limit)).into_boxed();
+        let mut select = node::table
+            .order(node::position)
+            .limit(signed(limit))
+            .into_boxed();
         if let Some(after) = after {
             select = select.filter(node::position.gt(after));
         }
@@ -285,9 +293,8 @@ impl LedgerScan for SqliteScan {
             Derived::CaseEntry => {
                 let sql = "SELECT pseudonym AS a, case_seq AS b, seq AS c FROM case_entry \
                            WHERE (pseudonym, case_seq) > (?, ?) ORDER BY pseudonym, case_seq LIMIT ?";
-                let row = |r: ByBytes| {
-                    vec![Cell::Bytes(r.a), Cell::Integer(r.b), Cell::Integer(r.c)]
-                };
+                let row =
+                    |r: ByBytes| vec![Cell::Bytes(r.a), Cell::Integer(r.b), Cell::Integer(r.c)];
                 let rows = by_bytes(c, sql, after, limit)?;
                 rows.into_iter().map(row).collect()
             }
@@ -352,7 +359,10 @@ impl LedgerScan for SqliteScan {
         limit: usize,
     ) -> Result<Vec<ScanReport>, StoreError> {
         type Row = (Vec<u8>, i64, Option<Vec<u8>>, Vec<u8>, String);
-        let mut select = report::table.order(report::id).limit(signed(limit)).into_boxed();
+        let mut select = report::table
+            .order(report::id)
+            .limit(signed(limit))
+            .into_boxed();
         if let Some(after) = after {
             select = select.filter(report::id.gt(after.to_vec()));
         }

@@ -23,7 +23,11 @@ pub struct Extent {
 
 /// The outcome.
 #[must_use]
-pub fn conclude(mut s: Streamed, extent: &Extent, commit_of: impl Fn(u64) -> Option<u64>) -> LedgerCheck {
+pub fn conclude(
+    mut s: Streamed,
+    extent: &Extent,
+    commit_of: impl Fn(u64) -> Option<u64>,
+) -> LedgerCheck {
     s.log.locate(commit_of);
     let verdicts = LedgerVerdicts {
         integrity: integrity(&s),
@@ -125,7 +129,8 @@ fn content(s: &Streamed, extent: &Extent) -> Verdict<LedgerContent> {
         return verdict(LedgerContent::Broken, why(s, Part::Content));
     }
     if !extent.content {
-        let text = "No content was looked at: what the entries commit to is known, not what it says.";
+        let text =
+            "No content was looked at: what the entries commit to is known, not what it says.";
         return verdict(LedgerContent::NotChecked, text);
     }
     let text = format!(
@@ -143,7 +148,8 @@ fn index(s: &Streamed, extent: &Extent) -> Verdict<LedgerIndex> {
     if s.log.count(Part::Index) > 0 {
         verdict(LedgerIndex::Broken, why(s, Part::Index))
     } else if extent.index {
-        let text = "Every row that can be computed from the entries was computed again and is the same.";
+        let text =
+            "Every row that can be computed from the entries was computed again and is the same.";
         verdict(LedgerIndex::Sound, text)
     } else {
         verdict(LedgerIndex::NotChecked, "Derived rows were not looked at.")
@@ -157,13 +163,21 @@ fn freshness(s: &Streamed) -> Verdict<Freshness> {
     }
     match &s.word {
         Some(w) if w.at.is_some() => {
-            let time = w.at.and_then(|at| i64::try_from(at).ok()).and_then(|at| Timestamp::from_micros(at.checked_mul(1_000_000)?));
+            let time =
+                w.at.and_then(|at| i64::try_from(at).ok())
+                    .and_then(|at| Timestamp::from_micros(at.checked_mul(1_000_000)?));
             let time = time.map_or_else(|| "an unknown time".to_owned(), |t| t.to_string());
-            let text = format!("{} cosigned the first {} of {} entries at {time}.", w.by, w.size, s.size);
+            let text = format!(
+                "{} cosigned the first {} of {} entries at {time}.",
+                w.by, w.size, s.size
+            );
             verdict(Freshness::Witnessed, text)
         }
         Some(w) => {
-            let text = format!("{} agrees with the first {} of {} entries.", w.by, w.size, s.size);
+            let text = format!(
+                "{} agrees with the first {} of {} entries.",
+                w.by, w.size, s.size
+            );
             verdict(Freshness::Anchored, text)
         }
         None => verdict(

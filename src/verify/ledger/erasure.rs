@@ -18,7 +18,9 @@ impl Ranges {
     /// Adds a range.
     pub fn add_range(&mut self, first: u64, last: u64) {
         let from = self.0.partition_point(|(_, l)| l.saturating_add(1) < first);
-        let to = self.0.partition_point(|(f, _)| *f <= last.saturating_add(1));
+        let to = self
+            .0
+            .partition_point(|(f, _)| *f <= last.saturating_add(1));
         let joined = self.0[from..to]
             .iter()
             .fold((first, last), |(f, l), (a, b)| (f.min(*a), l.max(*b)));
@@ -39,10 +41,8 @@ impl Ranges {
 }
 
 /// What an entry says was erased whole; `None` when it tells of no erasure.
-///
-/// # Errors
-/// When its fact is not of the prescribed form.
-#[expect(clippy::result_unit_err, reason = "there is one way to be malformed")]
+/// An error within when its fact is not of the prescribed form.
+#[must_use]
 pub fn erased(leaf: &Leaf) -> Option<Result<Vec<(u64, u64)>, ()>> {
     if !matches!(leaf.kind.as_str(), CONTENT_ERASED | RETENTION_APPLIED) {
         return None;

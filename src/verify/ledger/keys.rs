@@ -125,12 +125,6 @@ impl KeyHistory {
         }
     }
 
-    /// The change whose commit should have ended at a size below `size` and has no bridge.
-    #[must_use]
-    pub fn unbridged(&self) -> impl Iterator<Item = u64> + '_ {
-        self.changes.iter().filter(|c| !c.bridged).map(|c| c.seq)
-    }
-
     /// Whether a pinned key vouches for the newest one: it is the newest, or every change after it is bridged.
     #[must_use]
     pub fn reaches(&self, pinned: &[Vkey]) -> bool {

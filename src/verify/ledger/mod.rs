@@ -1,7 +1,7 @@
 //! Verifying a whole ledger: pure, streaming, with memory that does not grow with it.
 //!
 //! Whoever holds the leaves (a data folder, an export, a log on the web) feeds them in order to a [`Checker`], with the
-//! checkpoints at their sizes, sorts the fixed-size [`records`] for what needs another order, and has [`conclude`] make
+//! checkpoints at their sizes, sorts the fixed-size [`records`] for what needs another order, and has [`conclude()`] make
 //! the verdicts.
 
 mod conclude;
@@ -23,7 +23,10 @@ use crate::ledger::content::Opened;
 pub fn shapes(leaf: &Leaf, opened: &Opened) -> Vec<String> {
     let mut log = Log::default();
     content::shapes(leaf.seq, leaf.occurred, opened, &mut log);
-    log.into_problems().into_iter().map(|p| p.explanation).collect()
+    log.into_problems()
+        .into_iter()
+        .map(|p| p.explanation)
+        .collect()
 }
 
 pub use conclude::{Extent, conclude};
@@ -34,3 +37,6 @@ pub use outcome::{
 };
 pub use outside::{OutsideCheckpoint, OutsideEntry};
 pub use stream::{Begin, Checker, Pins, Read, Sink, Stored, Streamed, read};
+
+#[cfg(test)]
+mod tests;

@@ -219,7 +219,11 @@ impl Outside {
         }
         for e in std::mem::take(&mut self.entries).into_values().flatten() {
             if e.seq < from {
-                unusable(&e.name, "its entry lies below the checkpoint that the check began with, and was not read", log);
+                unusable(
+                    &e.name,
+                    "its entry lies below the checkpoint that the check began with, and was not read",
+                    log,
+                );
                 continue;
             }
             let text = format!(

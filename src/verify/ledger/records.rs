@@ -112,9 +112,7 @@ impl CaseChains {
     pub fn take(&mut self, record: &[u8; CASE_RECORD], log: &mut LedgerLog) {
         let step = read_case(record);
         let case = Some(step.case);
-        let CaseStep {
-            case_seq, seq, ..
-        } = step;
+        let CaseStep { case_seq, seq, .. } = step;
         let before = self.last.filter(|l| l.case == step.case);
         self.last = Some(step);
         let Some(before) = before else {

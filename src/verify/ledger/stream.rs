@@ -249,7 +249,8 @@ impl Checker {
             Ok(read) => read,
             Err(e) => {
                 let text = format!("The checkpoint of {size} entries cannot be read: {e}.");
-                self.log.add(LedgerCode::CheckpointForm, last, None, place, text);
+                self.log
+                    .add(LedgerCode::CheckpointForm, last, None, place, text);
                 return false;
             }
         };
@@ -258,7 +259,8 @@ impl Checker {
                 "The checkpoint of {size} entries is of the ledger `{}`, not of `{}`.",
                 checkpoint.origin, self.origin
             );
-            self.log.add(LedgerCode::CheckpointOrigin, last, None, place, text);
+            self.log
+                .add(LedgerCode::CheckpointOrigin, last, None, place, text);
             return false;
         }
         if checkpoint.size != size {
@@ -266,7 +268,8 @@ impl Checker {
                 "A checkpoint of {} entries stands where the one of {size} entries belongs.",
                 checkpoint.size
             );
-            self.log.add(LedgerCode::CheckpointSize, last, None, place, text);
+            self.log
+                .add(LedgerCode::CheckpointSize, last, None, place, text);
             return false;
         }
         self.settle(None, Some(checkpoint.root), sink);
@@ -286,9 +289,14 @@ impl Checker {
                     "The signed checkpoint of {size} entries has another root than the entries that stand here: at least one of the \
                      entries {known} to {} is not what was signed.{}",
                     size - 1,
-                    if explained { "" } else { " They agree with each other, so they were rewritten together." }
+                    if explained {
+                        ""
+                    } else {
+                        " They agree with each other, so they were rewritten together."
+                    }
                 );
-                self.log.add(LedgerCode::CheckpointRoot, seq, None, place, text);
+                self.log
+                    .add(LedgerCode::CheckpointRoot, seq, None, place, text);
             }
             _ => {}
         }
@@ -316,8 +324,11 @@ impl Checker {
             Ok(good) => good,
             Err(NoteError::Unknown) => Vec::new(),
             Err(e) => {
-                let text = format!("{e}: the checkpoint of {size} entries was changed after it was signed, or is forged.");
-                self.log.add(LedgerCode::CheckpointSignature, last, None, place, text);
+                let text = format!(
+                    "{e}: the checkpoint of {size} entries was changed after it was signed, or is forged."
+                );
+                self.log
+                    .add(LedgerCode::CheckpointSignature, last, None, place, text);
                 return None;
             }
         };
@@ -325,9 +336,12 @@ impl Checker {
         if !needed.iter().any(has) {
             let text = format!(
                 "The checkpoint of {size} entries does not bear the signature of the key that was in force ({}).",
-                needed.first().map_or_else(|| "none is known".to_owned(), Vkey::to_string)
+                needed
+                    .first()
+                    .map_or_else(|| "none is known".to_owned(), Vkey::to_string)
             );
-            self.log.add(LedgerCode::CheckpointKey, last, None, place, text);
+            self.log
+                .add(LedgerCode::CheckpointKey, last, None, place, text);
             return None;
         }
         let due = self.rotated.filter(|at| size >= *at);
@@ -341,11 +355,22 @@ impl Checker {
                      nothing but the operator's word joins the two.",
                     at - 1
                 );
-                self.log.add(LedgerCode::KeyBridge, Some(at - 1), None, place, text);
+                self.log
+                    .add(LedgerCode::KeyBridge, Some(at - 1), None, place, text);
             }
         }
-        for witness in good.iter().filter(|k| k.algorithm() == Algorithm::CosignatureV1) {
-            if note.text == (Checkpoint { origin: self.origin.clone(), size, root: self.frontier.root() }).text() {
+        for witness in good
+            .iter()
+            .filter(|k| k.algorithm() == Algorithm::CosignatureV1)
+        {
+            if note.text
+                == (Checkpoint {
+                    origin: self.origin.clone(),
+                    size,
+                    root: self.frontier.root(),
+                })
+                .text()
+            {
                 let by = format!("the witness {}", witness.name());
                 self.outside.say(by, size, note.cosigned_at(witness));
             }
@@ -373,14 +398,16 @@ impl Checker {
                 )
             };
             let seq = Some(from).filter(|_| !self.explained(from));
-            self.log.add(LedgerCode::CheckpointAbsent, seq, None, "head", text);
+            self.log
+                .add(LedgerCode::CheckpointAbsent, seq, None, "head", text);
         }
         if let Some(at) = self.rotated {
             let text = format!(
                 "The checkpoint key was changed by entry {}, and the checkpoint of {at} entries that should carry both signatures was not seen.",
                 at - 1
             );
-            self.log.add(LedgerCode::KeyBridge, Some(at - 1), None, "keys", text);
+            self.log
+                .add(LedgerCode::KeyBridge, Some(at - 1), None, "keys", text);
         }
         self.pin();
         Streamed {
@@ -457,7 +484,10 @@ impl Checker {
             (None, claimed) => return (claimed.or(next), true),
         };
         let size = self.frontier.size() + 1;
-        let roots: Vec<Hash> = root.into_iter().chain(self.outside.roots(size).copied()).collect();
+        let roots: Vec<Hash> = root
+            .into_iter()
+            .chain(self.outside.roots(size).copied())
+            .collect();
         let leads = |hash: Hash| {
             let mut tree = self.frontier.clone();
             tree.append(hash, |_, _| {});
@@ -538,7 +568,8 @@ impl Checker {
         }
         if self.prev.is_some_and(|p| p != leaf.prev) {
             let text = match seq.checked_sub(1) {
-                None => "Entry 0 claims an entry before it: it is not the first of its ledger.".to_owned(),
+                None => "Entry 0 claims an entry before it: it is not the first of its ledger."
+                    .to_owned(),
                 Some(before) => format!(
                     "Entry {seq} does not link to entry {before} as it stands here: one of the two was changed or put in place of another."
                 ),
@@ -561,12 +592,7 @@ impl Checker {
             log.entry(LedgerCode::LeafFact, seq, case, text);
         }
         match (seq, leaf.kind.as_str()) {
-            (0, LEDGER_CREATED) => {
-                if !self.keys.begin(leaf) {
-                    let text = "Entry 0 does not name a checkpoint key and a report key of format v1.";
-                    log.entry(LedgerCode::GenesisForm, 0, None, text);
-                }
-            }
+            (0, LEDGER_CREATED) => self.begin(leaf),
             (0, kind) => {
                 let text = format!("Entry 0 is of type `{kind}`, not the creation of a ledger.");
                 log.entry(LedgerCode::GenesisAbsent, 0, None, text);
@@ -577,6 +603,13 @@ impl Checker {
             }
             (_, KEY_ROTATED) => self.rotate(seq, leaf),
             _ => {}
+        }
+    }
+
+    fn begin(&mut self, leaf: &Leaf) {
+        if !self.keys.begin(leaf) {
+            let text = "Entry 0 does not name a checkpoint key and a report key of format v1.";
+            self.log.entry(LedgerCode::GenesisForm, 0, None, text);
         }
     }
 

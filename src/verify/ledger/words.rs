@@ -16,7 +16,10 @@ pub fn ledger(check: &LedgerCheck) -> String {
         Some(p) => line(&mut out, "refused", &problem(p)),
     }
     if let Some(first) = &check.first_break {
-        let mut text = format!("the record is broken from entry {} on", first.seq.unwrap_or(0));
+        let mut text = format!(
+            "the record is broken from entry {} on",
+            first.seq.unwrap_or(0)
+        );
         if let Some(case) = &first.case {
             text.push_str(&format!(", in the case {case}"));
         }
@@ -35,7 +38,11 @@ pub fn ledger(check: &LedgerCheck) -> String {
             line(&mut out, "still good", &text);
         }
         None if check.refused() => {
-            line(&mut out, "still good", "nothing that a signed checkpoint confirms");
+            line(
+                &mut out,
+                "still good",
+                "nothing that a signed checkpoint confirms",
+            );
         }
         _ => {}
     }
@@ -62,7 +69,11 @@ pub fn ledger(check: &LedgerCheck) -> String {
             .iter()
             .map(|(code, n)| format!("{} {n}", code.as_str()))
             .collect();
-        let text = format!("{} more problems are not listed; in all: {}", total - listed, counts.join(", "));
+        let text = format!(
+            "{} more problems are not listed; in all: {}",
+            total - listed,
+            counts.join(", ")
+        );
         line(&mut out, "more", &text);
     }
     out
