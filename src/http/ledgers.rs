@@ -118,8 +118,8 @@ pub async fn read_keys(at: InLedger<Knowing>) -> HttpResponse {
     let keyring = at.ledger.keyring();
     HttpResponse::Ok().json(LedgerKeys {
         origin: at.ledger.origin().to_owned(),
-        checkpoint: keyring.checkpoint.vkey().to_string(),
-        report: keyring.report.vkey().to_string(),
+        checkpoint: keyring.checkpoint().vkey().to_string(),
+        report: keyring.report().vkey().to_string(),
     })
 }
 

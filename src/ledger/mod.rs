@@ -9,6 +9,7 @@ pub mod content;
 pub mod disclosure;
 pub mod dsse;
 mod hash;
+pub mod keys;
 mod leaf;
 pub mod note;
 pub mod proof;

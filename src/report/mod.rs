@@ -124,7 +124,8 @@ pub async fn issue(
         let body = statement
             .encode()
             .map_err(|e| ReportError::Damaged(e.to_string()))?;
-        let envelope = Envelope::sign(IN_TOTO, &body, &ledger.keyring().report);
+        let key = ledger.keyring().report();
+        let envelope = Envelope::sign(IN_TOTO, &body, &key);
         let envelope = json::canonical(
             &serde_json::to_value(&envelope).map_err(|e| ReportError::Damaged(e.to_string()))?,
         );
@@ -141,9 +142,10 @@ pub async fn issue(
             envelope,
             catalogues: catalogues()?.into_values().collect(),
         };
-        match ledger.append_report(report, fact, head).await {
+        match ledger.append_report(report, fact, head, key.vkey()).await {
             Ok(seq) => return Ok(Issued { id, seq, judgement }),
-            Err(AppendError::CaseMoved) => {}
+            // The case has moved on, or another report key is in force by now: made anew.
+            Err(AppendError::CaseMoved | AppendError::KeyReplaced) => {}
             Err(e) => return Err(e.into()),
         }
     }

@@ -12,6 +12,7 @@ mod guard;
 mod prepare;
 mod proofs;
 mod recover;
+mod rotation;
 mod writer;
 
 use std::collections::HashMap;
@@ -27,6 +28,8 @@ use tokio::sync::oneshot;
 
 use crate::event::Event;
 use crate::keyring::Keyring;
+use crate::ledger::keys::Purpose;
+use crate::ledger::note::Vkey;
 use crate::ledger::receipt::Receipt;
 use crate::ledger::{Hash, Id16, Leaf, disclosure};
 use crate::store::sqlite::SqliteStore;
@@ -39,6 +42,8 @@ use errors::AppendResult;
 pub use errors::{AppendError, OpenError};
 pub use guard::{Guard, GuardError};
 use prepare::{Books, NewRows, Prepared, Salts, prepare, prepare_own};
+use rotation::Keys;
+pub use rotation::{Reason, Rotate, Rotated, read_keys};
 use writer::FreshNotes;
 use writer::{Batch, Committed, Job, Recent, Writer};
 
@@ -118,6 +123,7 @@ pub struct Ledger {
     books: Arc<Books>,
     guarded: Arc<AtomicU64>,
     notes: FreshNotes,
+    keys: Keys,
     jobs: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     conflicts: Mutex<Conflicts>,
@@ -146,6 +152,7 @@ impl Ledger {
         clock: Arc<dyn Clock>,
         tail: writer::Tail,
         unstored: &FreshNotes,
+        keys: &Keys,
     ) -> Result<Writer, OpenError> {
         Ok(Writer {
             origin: origin.to_owned(),
@@ -165,6 +172,12 @@ impl Ledger {
             unstored: unstored.clone(),
             signed: None,
             doubtful: false,
+            keys: keys.clone(),
+            unretired: true,
+            #[cfg(test)]
+            die_at: None,
+            #[cfg(test)]
+            dead: false,
         })
     }
 
@@ -181,10 +194,22 @@ impl Ledger {
     ) -> Result<Arc<Self>, OpenError> {
         let lock = lock(&paths.ledger)?;
         let store = Arc::new(SqliteStore::open(&paths.database(), false)?);
-        let keyring = Arc::new(Keyring::open(&paths.keyring, origin)?);
+        let keys = recover::history(&*store, origin)?;
+        let keyring = Arc::new(Keyring::open(
+            &paths.keyring,
+            keys.newest(Purpose::Checkpoint),
+            keys.newest(Purpose::Report),
+        )?);
         let (mut guard, guarded) = Guard::open(&paths.guard)?;
-        let (tail, resigned) =
-            recover::check(&*store, &keyring, origin, &mut guard, guarded.as_deref())?;
+        let (tail, resigned) = recover::check(
+            &*store,
+            &keyring,
+            &keys,
+            origin,
+            &mut guard,
+            guarded.as_deref(),
+        )?;
+        let keys = Keys::new(keys);
         let service = store
             .entry(0)?
             .and_then(|e| Leaf::decode(&e.leaf).ok())
@@ -203,9 +228,10 @@ impl Ledger {
             root: tail.frontier.root(),
         };
         let mut writer = Self::writer(
-            origin, service, &keyring, &store, &books, guard, &guarded, clock, tail, &notes,
+            origin, service, &keyring, &store, &books, guard, &guarded, clock, tail, &notes, &keys,
         )?;
         writer.signed = Some(signed);
+        writer.finish_rotations();
         let (jobs, queue) = sync_channel(limits.queue);
         let thread = std::thread::Builder::new()
             .name(format!("writer-{name}"))
@@ -220,6 +246,7 @@ impl Ledger {
             books,
             guarded,
             notes,
+            keys,
             jobs: Mutex::new(Some(jobs)),
             thread: Mutex::new(Some(thread)),
             conflicts: Mutex::default(),
@@ -480,15 +507,17 @@ impl Ledger {
     }
 
     /// Appends `report.issued` to a case that must have exactly `case_len` entries (or to no case), and stores the
-    /// report with it.
+    /// report with it, which `signed_by` has signed.
     ///
     /// # Errors
-    /// [`AppendError::CaseMoved`] when the case has other entries; else see [`AppendError`].
+    /// [`AppendError::CaseMoved`] when the case has other entries, [`AppendError::KeyReplaced`] when another report key
+    /// is in force by now; else see [`AppendError`].
     pub async fn append_report(
         &self,
         report: NewReport,
         fact: Map<String, Value>,
         case: Option<(Id16, u64)>,
+        signed_by: &Vkey,
     ) -> AppendResult<u64> {
         let entry = prepare_own(
             &self.keyring,
@@ -501,7 +530,13 @@ impl Ledger {
         )?;
         let size = self.store.head()?.size;
         let done = self
-            .commit(vec![entry], NewRows::default(), size, case, Some(report))
+            .commit(
+                vec![entry],
+                NewRows::default(),
+                size,
+                case,
+                Some((report, signed_by.clone())),
+            )
             .await?;
         Ok(done.entries[0].0)
     }
@@ -512,19 +547,21 @@ impl Ledger {
         rows: NewRows,
         looked_up_at: u64,
         case_must_have: Option<(Id16, u64)>,
-        report: Option<NewReport>,
+        report: Option<(NewReport, Vkey)>,
     ) -> AppendResult<Committed> {
         let (reply, answer) = oneshot::channel();
         let forget = NewRows {
             cases: rows.cases.clone(),
             traces: rows.traces.clone(),
         };
+        let (report, signed_by) = report.unzip();
         let batch = Batch {
             entries,
             rows,
             looked_up_at,
             case_must_have,
             report,
+            signed_by,
             reply,
         };
         self.send(Job::Append(Box::new(batch)))?;

@@ -134,7 +134,7 @@ impl Ledger {
     }
 
     /// The signed checkpoint of a commit: as the writer signed it. Nothing is signed here.
-    fn note(&self, commit: Commitment) -> Result<String, StoreError> {
+    pub(super) fn note(&self, commit: Commitment) -> Result<String, StoreError> {
         if let Some(note) = commit.note.or_else(|| self.notes.get(commit.size)) {
             return Ok(note);
         }
