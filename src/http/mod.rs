@@ -5,6 +5,7 @@ mod auth;
 mod body;
 mod entries;
 mod events;
+mod keys;
 mod ledgers;
 mod log;
 mod principals;
@@ -273,7 +274,9 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(reports::read_report)
         .service(ledgers::list_ledgers)
         .service(ledgers::read_ledger)
-        .service(ledgers::read_keys)
+        .service(keys::read_keys)
+        .service(keys::read_bridges)
+        .service(keys::rotate_key)
         .service(ledgers::read_checkpoint)
         .service(ledgers::confirm_clock)
         .service(principals::me)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::evidence::Trusted;
+use super::keys::Trust;
 use super::outcome::{Code, Freshness, Log, Touches, Verdict};
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::{Algorithm, Vkey};
@@ -10,24 +11,30 @@ use crate::ledger::{Hash, Timestamp};
 
 /// Compares what the verifier brought along with the history that the evidence shows.
 ///
-/// A checkpoint from outside counts when it is of this ledger and a pinned key signed it (the ledger's own or a
-/// witness's). It agrees when the root at its size is known to belong to the same history: the evidence's own size, or
+/// A checkpoint from outside counts when it is of this ledger and a trusted key signed it (the ledger's own that is in
+/// force at its size, or a pinned witness's). The sizes of those that agree are put into `agreeing`. It agrees when the root at its size is known to belong to the same history: the evidence's own size, or
 /// one that a consistency proof of the file joins to it. Another root at such a size, up to the evidence's own, is a
 /// contradiction: the ledger has shown two histories. At any other size nothing can be said.
 pub fn judge(
     trusted: &Trusted,
+    trust: &Trust,
     roots: &BTreeMap<u64, Hash>,
     outside: &[String],
     keys: &[Vkey],
+    agreeing: &mut Vec<u64>,
     log: &mut Log,
 ) -> Verdict<Freshness> {
     let mut agreed: Option<u64> = None;
     let mut unjoined: Option<u64> = None;
     let origin = &trusted.checkpoint.origin;
-    let of_ledger = |k: &&Vkey| k.algorithm() == Algorithm::CosignatureV1 || k.name() == origin;
-    let keys: Vec<Vkey> = keys.iter().filter(of_ledger).cloned().collect();
+    let witnesses = keys
+        .iter()
+        .filter(|k| k.algorithm() == Algorithm::CosignatureV1);
+    let witnesses: Vec<Vkey> = witnesses.cloned().collect();
     for (i, note) in outside.iter().enumerate() {
         let place = format!("outside checkpoint {i}");
+        let size = Checkpoint::parse_unverified(note).map_or(0, |(c, _)| c.size);
+        let keys = [trust.at(size), witnesses.clone()].concat();
         let kept = match Checkpoint::open(note, origin, &keys) {
             Ok(kept) => kept,
             Err(e) => {
@@ -40,7 +47,10 @@ pub fn judge(
             }
         };
         match roots.get(&kept.size) {
-            Some(root) if *root == kept.root => agreed = agreed.max(Some(kept.size)),
+            Some(root) if *root == kept.root => {
+                agreed = agreed.max(Some(kept.size));
+                agreeing.push(kept.size);
+            }
             // Nobody signed a root beyond the evidence's own size: whoever passes the file on can extend its tree as they
             // please, so another root there accuses nobody.
             Some(_) if kept.size > trusted.checkpoint.size => {

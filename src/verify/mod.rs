@@ -12,6 +12,7 @@ mod evidence;
 pub mod format;
 mod freshness;
 mod judgement;
+pub mod keys;
 mod outcome;
 pub mod receipt;
 pub mod report;

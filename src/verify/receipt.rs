@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::evidence::{Known, Trusted, open_checkpoint, read_leaf};
-use super::format::parse;
+use super::evidence::{Known, Trusted, open_checkpoint, read_leaf, trust};
+use super::format::{BridgesFile, parse};
 use super::freshness;
+use super::keys::{Compromise, Trust, is_before};
 use super::outcome::{Code, Committed, Integrity, Log, ReceiptCheck, Stop, Touches, Verdict};
 use crate::json::{canonical, pointer};
 use crate::ledger::content::Pool;
@@ -32,17 +33,42 @@ pub struct EventCheck<'a> {
 /// The ledger is the one that the leaf names; a pinned key of that name must have signed the checkpoint.
 #[must_use]
 pub fn verify(text: &str, keys: &[Vkey], event: Option<&EventCheck<'_>>) -> ReceiptCheck {
+    verify_with(text, keys, None, &[], event)
+}
+
+/// As [`verify`], with the changes of the checkpoint key that the verifier knows of, and keys that somebody else may have
+/// held.
+#[must_use]
+pub fn verify_with(
+    text: &str,
+    keys: &[Vkey],
+    bridges: Option<&BridgesFile>,
+    compromised: &[Compromise],
+    event: Option<&EventCheck<'_>>,
+) -> ReceiptCheck {
     let mut log = Log::default();
-    let proven = prove(text, keys, &mut log).ok();
+    let proven = prove(text, keys, bridges, &mut log).ok();
     let freshness = match &proven {
-        Some((trusted, _)) => freshness::judge(trusted, &BTreeMap::new(), &[], keys, &mut log),
+        Some((trusted, trust, _)) => freshness::judge(
+            trusted,
+            trust,
+            &BTreeMap::new(),
+            &[],
+            keys,
+            &mut Vec::new(),
+            &mut log,
+        ),
         None => Verdict {
             verdict: super::Freshness::NotProven,
             reason: "The receipt does not hold, so nothing is said about its time.".into(),
         },
     };
-    let integrity = match log.first(Touches::Integrity) {
-        Some(p) => Verdict { verdict: Integrity::Broken, reason: p.explanation.clone() },
+    if let Some((trusted, trust, known)) = &proven {
+        stolen(trusted, trust, known, compromised, &mut log);
+    }
+    let proven = proven.map(|(trusted, _, known)| (trusted, known));
+    let integrity = match log.against_integrity() {
+        Some(verdict) => verdict,
         None => Verdict { verdict: Integrity::Intact, reason: "The entry stands in the ledger at its place, under a checkpoint that a pinned key signed.".into() },
     };
     let event = match (&proven, event) {
@@ -74,11 +100,43 @@ pub fn verify(text: &str, keys: &[Vkey], event: Option<&EventCheck<'_>>) -> Rece
     }
 }
 
-fn prove(text: &str, keys: &[Vkey], log: &mut Log) -> Result<(Trusted, Known), Stop> {
+/// Whether somebody else may have held the key that signed, with no earlier word of a witness.
+fn stolen(
+    trusted: &Trusted,
+    trust: &Trust,
+    known: &Known,
+    compromised: &[Compromise],
+    log: &mut Log,
+) {
+    // At a bridge two keys sign; one that nobody stole is enough.
+    let times: Option<Vec<Timestamp>> = trusted
+        .signers
+        .iter()
+        .map(|k| trust.stolen_since(k, compromised))
+        .collect();
+    let Some(since) = times.and_then(|t| t.into_iter().max()) else {
+        return;
+    };
+    if !trusted.first_witnessed.is_some_and(|s| is_before(s, since)) {
+        let text = format!(
+            "Somebody else may have held the key that signed the checkpoint since {since}, and no pinned witness says that entry {} was there before.",
+            known.leaf.seq
+        );
+        log.add(Code::KeyCompromised, "checkpoint", text);
+    }
+}
+
+fn prove(
+    text: &str,
+    keys: &[Vkey],
+    bridges: Option<&BridgesFile>,
+    log: &mut Log,
+) -> Result<(Trusted, Trust, Known), Stop> {
     let receipt = Receipt::parse(text)
         .map_err(|e| log.stop(Code::ReceiptForm, "receipt", format!("{e}.")))?;
     let origin = receipt.checkpoint.split('\n').next().unwrap_or_default();
-    let trusted = open_checkpoint(&receipt.checkpoint, origin, keys, "checkpoint", log)?;
+    let trust = trust(origin, keys, bridges, log)?;
+    let trusted = open_checkpoint(&receipt.checkpoint, &trust, keys, "checkpoint", log)?;
     let known = read_leaf(&receipt.leaf, origin, "extra", log).ok_or(Stop)?;
     log.checkpoint()?;
     if known.leaf.seq != receipt.index {
@@ -93,7 +151,7 @@ fn prove(text: &str, keys: &[Vkey], log: &mut Log) -> Result<(Trusted, Known), S
         let text = format!("Entry {} is not proven to stand in the ledger: {e}. The leaf, the proof or the checkpoint was changed.", receipt.index);
         log.stop(Code::ReceiptInclusion, "proof", text)
     })?;
-    Ok((trusted, known))
+    Ok((trusted, trust, known))
 }
 
 fn committed(log: &Log) -> Verdict<Committed> {

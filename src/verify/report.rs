@@ -4,10 +4,11 @@ use super::case;
 use super::content;
 use super::evidence::{self, Proven};
 use super::format::{
-    MAX_TEXT, PREDICATE, Predicate, ReportFile, STATEMENT, Statement, VERSION, parse,
+    BridgesFile, MAX_TEXT, PREDICATE, Predicate, ReportFile, STATEMENT, Statement, VERSION, parse,
 };
 use super::freshness;
 use super::judgement::{self, Judge};
+use super::keys::{self, Compromise, OutsideWord};
 use super::outcome::{
     Basis, Code, Content, Freshness, Heading, Integrity, Log, Process, ProcessVerdict, ReportCheck,
     Sequence, Stop, Touches, Verdict, Verdicts,
@@ -46,6 +47,17 @@ pub fn verify(
     open(bytes, keys, outside, judge).check
 }
 
+/// What a verifier brings along beside the pinned keys.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Brought<'a> {
+    /// Signed checkpoints that the verifier has from elsewhere, and vouches for having had before.
+    pub outside: &'a [String],
+    /// Changes of the checkpoint key that the verifier knows of: a key that they replaced signs nothing beyond them.
+    pub bridges: Option<&'a BridgesFile>,
+    /// Keys that somebody else may have held.
+    pub compromised: &'a [Compromise],
+}
+
 /// As [`verify`], and gives what was signed and shown, so that it can be told.
 #[must_use]
 pub fn open(
@@ -54,10 +66,25 @@ pub fn open(
     outside: &[String],
     judge: Option<&Judge<'_>>,
 ) -> OpenedReport {
+    let brought = Brought {
+        outside,
+        ..Brought::default()
+    };
+    open_with(bytes, keys, &brought, judge)
+}
+
+/// As [`open`], with all that a verifier may bring along.
+#[must_use]
+pub fn open_with(
+    bytes: &[u8],
+    keys: &[Vkey],
+    brought: &Brought<'_>,
+    judge: Option<&Judge<'_>>,
+) -> OpenedReport {
     let mut log = Log::default();
     let mut facts = Facts::default();
     // A stop has left its problem in the log; what was found out before it is in the facts.
-    let _stopped: Result<(), Stop> = run(bytes, keys, outside, judge, &mut facts, &mut log);
+    let _stopped: Result<(), Stop> = run(bytes, keys, brought, judge, &mut facts, &mut log);
     let verdicts = verdicts(&facts, &log);
     let intact = verdicts.integrity.verdict == Integrity::Intact;
     let check = ReportCheck {
@@ -94,7 +121,7 @@ struct Facts {
 fn run(
     bytes: &[u8],
     keys: &[Vkey],
-    outside: &[String],
+    brought: &Brought<'_>,
     judge: Option<&Judge<'_>>,
     facts: &mut Facts,
     log: &mut Log,
@@ -109,7 +136,8 @@ fn run(
     facts.entry_count = predicate.entries.len() as u64;
     values(predicate, log)?;
 
-    let proven = evidence::prove(&file, predicate, keys, log)?;
+    let trust = evidence::trust(&predicate.ledger, keys, brought.bridges, log)?;
+    let proven = evidence::prove(&file, predicate, keys, trust, log)?;
     facts.checkpoint_size = Some(proven.trusted.checkpoint.size);
     let duties = service::duties(&proven, predicate, log)?;
     signature(&file, &payload, &proven, &duties, log)?;
@@ -140,13 +168,17 @@ fn run(
     facts.content = content;
     case::ids(&entries, predicate.case, log);
     judgement::references(predicate, &entries, log);
+    let mut agreed = Vec::new();
     facts.freshness = Some(freshness::judge(
         &proven.trusted,
+        &proven.trust,
         &proven.roots,
-        outside,
+        brought.outside,
         keys,
+        &mut agreed,
         log,
     ));
+    compromised(&proven, &duties, &agreed, keys, brought.compromised, log);
     facts.stated = Some((predicate.judgement.elements, predicate.judgement.controls));
     recompute(predicate, &entries, judge, facts, log);
     facts.entries = entries;
@@ -279,6 +311,75 @@ fn signature(
     Ok(())
 }
 
+/// Entries that only a key vouches for which somebody else may have held.
+fn compromised(
+    proven: &Proven,
+    duties: &Duties,
+    agreed: &[u64],
+    pinned: &[Vkey],
+    told: &[Compromise],
+    log: &mut Log,
+) {
+    let head = (
+        proven.trusted.checkpoint.size,
+        proven.trusted.first_witnessed,
+    );
+    let bridges = proven.trust.crossed().iter();
+    let joined = bridges.filter(|c| proven.roots.get(&c.rotation.bridge()) == Some(&c.root));
+    let witnessed = joined
+        .map(|c| (c.rotation.bridge(), c.witnessed))
+        .chain([head])
+        .filter_map(|(size, time)| Some((size, Some(time?))));
+    let words: Vec<OutsideWord> = witnessed
+        .chain(agreed.iter().map(|size| (*size, None)))
+        .map(|(size, time)| OutsideWord { size, time })
+        .collect();
+    for gap in keys::unprovable(&duties.keys, told, &words, pinned) {
+        let hit: Vec<String> = ranges(proven.known.keys().copied().filter(|s| gap.contains(*s)));
+        if !hit.is_empty() {
+            let text = format!(
+                "Somebody else may have held the checkpoint key {} since {}, and no word from outside says that these entries were there before: {}. \
+                 They cannot be proven with this key.",
+                gap.key,
+                gap.since,
+                hit.join(", ")
+            );
+            let place = format!("entry {}", gap.first);
+            log.add(Code::KeyCompromised, place, text);
+        }
+    }
+    if let Some(since) = keys::report_unprovable(&duties.keys, told, &words, duties.issued) {
+        let text = format!(
+            "Somebody else may have held the report key {} since {since}, and no word from outside says that entry {} (`report.issued`) was there before.",
+            duties.report_key, duties.issued
+        );
+        log.add(
+            Code::KeyCompromised,
+            format!("entry {}", duties.issued),
+            text,
+        );
+    }
+}
+
+/// Ascending positions, runs of them shortened.
+fn ranges(positions: impl Iterator<Item = u64>) -> Vec<String> {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for seq in positions {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == seq => *last = seq,
+            _ => runs.push((seq, seq)),
+        }
+    }
+    let text = |(first, last): (u64, u64)| {
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first} to {last}")
+        }
+    };
+    runs.into_iter().map(text).collect()
+}
+
 /// The in-toto subject: the payload's last leaf.
 fn subject(statement: &Statement, proven: &Proven, log: &mut Log) {
     let last = proven.known.iter().rfind(|(_, k)| k.payload);
@@ -332,12 +433,10 @@ fn recompute(
 }
 
 fn verdicts(facts: &Facts, log: &Log) -> Verdicts {
-    let broken = log.first(Touches::Integrity);
-    let integrity = match broken {
-        Some(p) => Verdict {
-            verdict: Integrity::Broken,
-            reason: p.explanation.clone(),
-        },
+    let against = log.against_integrity();
+    let broken = against.is_some();
+    let integrity = match against {
+        Some(verdict) => verdict,
         None => Verdict {
             verdict: Integrity::Intact,
             reason: format!(
@@ -347,10 +446,10 @@ fn verdicts(facts: &Facts, log: &Log) -> Verdicts {
         },
     };
     Verdicts {
-        sequence: sequence(facts, log, broken.is_some()),
-        freshness: freshness_verdict(facts, broken.is_some()),
-        elements: process(facts, broken.is_some(), facts.stated.map(|s| s.0)),
-        controls: process(facts, broken.is_some(), facts.stated.map(|s| s.1)),
+        sequence: sequence(facts, log, broken),
+        freshness: freshness_verdict(facts, broken),
+        elements: process(facts, broken, facts.stated.map(|s| s.0)),
+        controls: process(facts, broken, facts.stated.map(|s| s.1)),
         integrity,
     }
 }

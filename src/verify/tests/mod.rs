@@ -3,6 +3,7 @@
 mod builder;
 mod bytes;
 mod forged;
+mod keys;
 mod receipts;
 mod sound;
 mod tampered;
@@ -28,6 +29,7 @@ fn first(check: &ReportCheck) -> Option<Code> {
 fn every_code_is_in_the_corpus() {
     let corpus = [
         include_str!("forged.rs"),
+        include_str!("keys.rs"),
         include_str!("receipts.rs"),
         include_str!("sound.rs"),
         include_str!("tampered.rs"),

@@ -285,7 +285,7 @@ fn an_extension_that_nobody_signed_accuses_nobody() {
 }
 
 /// A cosignature line (C2SP tlog-cosignature), by hand.
-fn cosigned(note: &str, seconds: u64, seed: u8) -> (String, Vkey) {
+pub fn cosigned(note: &str, seconds: u64, seed: u8) -> (String, Vkey) {
     use ed25519_dalek::{Signer, SigningKey};
     let key = SigningKey::from_bytes(&[seed; 32]);
     let vkey = Vkey::new(
