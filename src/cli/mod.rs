@@ -40,7 +40,7 @@ enum Command {
     /// Verify receipts and reports, offline
     #[command(subcommand)]
     Verify(verify::VerifyCommand),
-    /// Show a ledger's public keys
+    /// Show a ledger's public keys; replace a signing key
     Keys(keys::KeysArgs),
     /// Create, list and revoke principals
     #[command(subcommand)]
@@ -190,7 +190,7 @@ fn create(config: &Config, args: &CreateArgs) -> Outcome {
         "  keyring  {}   (back it up apart from the record)",
         paths.keyring.display()
     ))?;
-    keys::print(&paths.keyring, &origin, false)?;
+    keys::print(&paths, &origin, false)?;
     say(
         "Give the checkpoint key to whoever will verify: they must not take it from this service later.",
     )?;

@@ -15,6 +15,7 @@ mod authorization;
 mod commands;
 mod corpus;
 mod input;
+mod keys;
 mod logs;
 mod reading;
 mod recording;
