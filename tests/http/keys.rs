@@ -30,9 +30,11 @@ fn what_was_handed_out_before_a_rotation_verifies_and_what_comes_after_does_too(
     let mut service = Service::new();
     let producer = service.producer();
     let old = service.vkey();
-    let posted = producer.post(&at("/events"), &json!(proper_case("C-1")));
+    let events = proper_case("-k");
+    let case = events[0]["case_id"].as_str().unwrap().to_owned();
+    let posted = producer.post(&at("/events"), &json!(events));
     let first = posted.json(201)["items"][0]["receipt"].clone();
-    let href = report(&service, "C-1");
+    let href = report(&service, &case);
     let reader = service.reader("investigator");
     let before = reader.get(&href).ok().to_owned();
 
@@ -53,7 +55,7 @@ fn what_was_handed_out_before_a_rotation_verifies_and_what_comes_after_does_too(
     assert_eq!(good.problems, []);
     assert_eq!(check(&before, &[&old], None).problems, []);
     // The same report with evidence of today, and a report of today: with either key.
-    let later = report(&service, "C-1");
+    let later = report(&service, &case);
     for href in [&href, &later] {
         let file = reader.get(href).ok().to_owned();
         assert_eq!(check(&file, &[&old], None).problems, []);
