@@ -178,7 +178,8 @@ fn bridges_that_do_not_hold_are_refused() {
     };
     assert_eq!(bad(&|_, _| {}), []);
     let other = rotated(&[a_to_b_stolen, b_to_c], c(), true).ledger;
-    let cases: [(&str, &dyn Fn(&mut Vec<Bridge>, &Ledger), Code); 13] = [
+    type Change<'a> = &'a dyn Fn(&mut Vec<Bridge>, &Ledger);
+    let cases: [(&str, Change<'_>, Code); 13] = [
         (
             "one signature only",
             &|v, l| v[0] = l.bridge(AT, &[a()]),
