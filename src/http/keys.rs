@@ -62,6 +62,7 @@ pub struct LedgerKey {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LedgerBridges {
     /// A signed checkpoint (C2SP tlog-checkpoint) to which the bridges are joined.
+    #[schema(example = "ledger.example/demo\n43\nNVhk…=\n\n— ledger.example/demo Hy49TN…\n")]
     pub checkpoint: String,
     /// One for each change, in ledger order.
     pub bridges: Vec<LedgerBridge>,
@@ -71,12 +72,16 @@ pub struct LedgerBridges {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LedgerBridge {
     /// The exact text of the `key.rotated`.
+    #[schema(example = "{\"eid\":\"…\"}")]
     pub leaf: String,
     /// Its inclusion proof in the bridge's tree, base64.
+    #[schema(example = json!(["NVhkB9jrSxZMcGs7Qx1kZz0S2eJ0xkD9Ut0dHcOJ1bY="]))]
     pub path: Vec<String>,
     /// The checkpoint that ends with it, signed by the old and the new key.
+    #[schema(example = "ledger.example/demo\n43\nNVhk…=\n\n— ledger.example/demo Hy49TN…\n")]
     pub checkpoint: String,
     /// Consistency proof to the checkpoint of this answer, base64.
+    #[schema(example = json!([]))]
     pub consistency: Vec<String>,
 }
 
@@ -112,6 +117,7 @@ pub struct KeyRotated {
     #[schema(example = "ledger.example/demo+5a6b7c8d+AQ…")]
     pub new: String,
     /// The checkpoint that ends with the entry. When the checkpoint key changed, both keys have signed it: keep it.
+    #[schema(example = "ledger.example/demo\n43\nNVhk…=\n\n— ledger.example/demo Hy49TN…\n")]
     pub checkpoint: String,
     /// Whether the old private key is destroyed; if not, the service keeps trying.
     #[schema(example = true)]

@@ -306,7 +306,7 @@ fn a_stolen_key_proves_only_what_is_older_by_word_from_outside() {
     let got = with(&joined, &[&a(), &b()], &brought);
     assert_eq!(codes(&got), [Code::KeyCompromised]);
     assert!(
-        got.problems[0].explanation.contains(": 10 to 11."),
+        got.problems[0].explanation.contains(": 9 to 11."),
         "{got:?}"
     );
     let kept = [said.file.evidence.bridges[0].checkpoint.clone()];
