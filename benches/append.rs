@@ -114,7 +114,7 @@ async fn post(ledger: Arc<Ledger>, work: Work) -> Result<Vec<Posted>, Failure> {
 
 /// Checks every receipt as its holder would; gives how many.
 fn verify(ledger: &Ledger, posted: &[Posted]) -> Result<usize, Failure> {
-    let keys = [ledger.keyring().checkpoint.vkey().clone()];
+    let keys = [ledger.keyring().checkpoint().vkey().clone()];
     let mut opened: HashMap<&str, Checkpoint> = HashMap::new();
     let mut seen = std::collections::HashSet::new();
     for p in posted {

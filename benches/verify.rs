@@ -38,7 +38,7 @@ async fn fill(paths: &LedgerPaths, total: u64) -> Result<Vkey, Failure> {
             ledger.append(&posted, Id16([1; 16])).await?;
         }
     }
-    let key = ledger.keyring().checkpoint.vkey().clone();
+    let key = ledger.keyring().checkpoint().vkey().clone();
     ledger.close().await;
     Ok(key)
 }

@@ -490,6 +490,7 @@ impl Example {
                 checkpoint: self.cosigned(),
                 entries: (0..4).map(proof).collect(),
                 consistency: vec![join],
+                bridges: Vec::new(),
             },
             catalogues: BTreeMap::from([("en".to_owned(), file("catalogue-en.json"))]),
         };

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use whereas::access::Access;
 use whereas::http::{self, Server};
 use whereas::judge::Profile;
-use whereas::keyring;
-use whereas::ledger::note::{NoteSigner, Vkey};
+use whereas::ledger::note::Vkey;
 use whereas::sequencer::{Clock, Ledger, LedgerPaths, Limits, SystemClock};
 use whereas::store::sqlite_server::SqliteServerStore;
 
@@ -74,10 +73,7 @@ async fn run<T: Send + 'static>(
     let token =
         token.ok_or_else(|| ServiceError("there is an administrator already".to_owned()))?;
 
-    let key =
-        keyring::read_signing_key(&paths.keyring.join("checkpoint.pem")).map_err(at("key"))?;
-    let signer = NoteSigner::new(ORIGIN, key);
-    let signer = signer.ok_or_else(|| ServiceError("the origin names no key".to_owned()))?;
+    let signer = ledger.keyring().checkpoint();
 
     let ledgers = BTreeMap::from([(LEDGER.to_owned(), ledger)]);
     let server = Server::new(ledgers, access, profile, clock).map_err(at("catalogues"))?;

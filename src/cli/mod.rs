@@ -48,7 +48,7 @@ enum Command {
     Export(export::ExportArgs),
     /// Restore a ledger from a sealed export
     Import(export::ImportArgs),
-    /// Show a ledger's public keys
+    /// Show a ledger's public keys; replace a signing key
     Keys(keys::KeysArgs),
     /// Create, list and revoke principals
     #[command(subcommand)]
@@ -203,7 +203,7 @@ fn create(config: &Config, args: &CreateArgs) -> Outcome {
         "  keyring  {}   (back it up apart from the record)",
         paths.keyring.display()
     ))?;
-    keys::print(&paths.keyring, &origin, false)?;
+    keys::print(&paths, &origin, false)?;
     say(
         "Give the checkpoint key to whoever will verify: they must not take it from this service later.",
     )?;

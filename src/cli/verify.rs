@@ -16,6 +16,8 @@ use crate::ledger::note::Vkey;
 use crate::ledger::policy::Policy;
 use crate::ledger::{Hash, Timestamp, disclosure, sha256};
 use crate::sequencer::{Clock, SystemClock};
+use crate::verify::format::BridgesFile;
+use crate::verify::keys::Compromise;
 use crate::verify::receipt::EventCheck;
 use crate::verify::{self, words};
 
@@ -102,6 +104,12 @@ pub struct ReceiptArgs {
     /// Disclosures (JSON array), when FILE is a bare receipt
     #[arg(long, value_name = "FILE", requires = "event")]
     disclosures: Option<PathBuf>,
+    /// Changes of the ledger's checkpoint key, as the service's …/keys/bridges gave them
+    #[arg(long, value_name = "FILE")]
+    bridges: Option<PathBuf>,
+    /// A key that somebody else may have held since a time, as VKEY=TIME; may be repeated
+    #[arg(long = "compromised", value_name = "VKEY=TIME")]
+    compromised: Vec<String>,
     /// Which event of the answer, from 0
     #[arg(long, default_value_t = 0)]
     item: usize,
@@ -123,6 +131,12 @@ pub struct ReportArgs {
     /// A signed checkpoint that an outside party kept; may be repeated
     #[arg(long = "checkpoint", value_name = "FILE")]
     checkpoints: Vec<PathBuf>,
+    /// Changes of the ledger's checkpoint key that you know of, as the service's …/keys/bridges gave them
+    #[arg(long, value_name = "FILE")]
+    bridges: Option<PathBuf>,
+    /// A key that somebody else may have held since a time, as VKEY=TIME; may be repeated
+    #[arg(long = "compromised", value_name = "VKEY=TIME")]
+    compromised: Vec<String>,
     /// Verdicts that must be good, beside integrity; may be repeated
     #[arg(long = "require", value_enum, value_name = "VERDICT")]
     require: Vec<Required>,
@@ -178,6 +192,29 @@ pub(super) fn keys(given: &[String]) -> Result<Vec<Vkey>, Failure> {
     }
 }
 
+/// A file of bridges.
+fn bridges(path: &std::path::Path) -> Result<BridgesFile, Failure> {
+    let bad = |e: String| Failure(format!("{} is no file of bridges: {e}", path.display()));
+    BridgesFile::decode(&read(path)?).map_err(bad)
+}
+
+/// Keys that somebody else may have held, each with a time: `VKEY=TIME`. The key itself may end in equals signs.
+fn compromised(given: &[String]) -> Result<Vec<Compromise>, Failure> {
+    let read = |text: &String| {
+        let bad = |e: &dyn std::fmt::Display| {
+            Failure(format!(
+                "--compromised `{text}` is not of the form VKEY=TIME: {e}"
+            ))
+        };
+        let (key, since) = text.rsplit_once('=').ok_or_else(|| bad(&"there is no ="))?;
+        Ok(Compromise {
+            key: Vkey::parse(key).map_err(|e| bad(&e))?,
+            since: Timestamp::parse_rfc3339(since).map_err(|e| bad(&e))?,
+        })
+    };
+    given.iter().map(read).collect()
+}
+
 fn receipt(args: &ReceiptArgs) -> Outcome {
     let (keys, policy) = pinned(&args.trust.keys, args.trust.policy.as_deref())?;
     let text = read_text(&args.file)?;
@@ -208,12 +245,16 @@ fn receipt(args: &ReceiptArgs) -> Outcome {
         }
         (None, _) => None,
     };
+    let bridges = args.bridges.as_deref().map(bridges).transpose()?;
+    let compromised = compromised(&args.compromised)?;
     let now = TrustArgs::now();
     let trust = verify::Trust {
         keys: &keys,
         policy: policy.as_ref(),
         outside: &[],
         now: Some(now),
+        bridges: bridges.as_ref(),
+        compromised: &compromised,
     };
     let outcome = verify::receipt::verify_by(&text, &trust, check.as_ref());
     if args.json {
@@ -299,12 +340,16 @@ fn report(args: &ReportArgs) -> Outcome {
         .map(|p| read_text(p))
         .collect::<Result<Vec<_>, _>>()?;
     let bytes = read(&args.file)?;
+    let bridges = args.bridges.as_deref().map(bridges).transpose()?;
+    let compromised = compromised(&args.compromised)?;
     let now = TrustArgs::now();
     let trust = verify::Trust {
         keys: &keys,
         policy: policy.as_ref(),
         outside: &outside,
         now: Some(now),
+        bridges: bridges.as_ref(),
+        compromised: &compromised,
     };
     let opened = verify::report::open_by(&bytes, &trust, Some(&judge_again));
     let check = &opened.check;

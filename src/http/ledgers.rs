@@ -167,20 +167,6 @@ fn state(ledger: &Ledger, outside: Option<&Outside>) -> Result<LedgerState, Prob
     Ok(state)
 }
 
-/// The keys of a ledger.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct LedgerKeys {
-    /// Origin.
-    #[schema(example = "ledger.example/demo")]
-    pub origin: String,
-    /// Verifier key of checkpoints (C2SP vkey). Pin it from a source that you trust, not from here.
-    #[schema(example = "ledger.example/demo+1f2e3d4c+AQ…")]
-    pub checkpoint: String,
-    /// Verifier key of reports. A verifier finds it, proven, in the ledger's entry 0.
-    #[schema(example = "ledger.example/demo/reports+4c3d2e1f+AQ…")]
-    pub report: String,
-}
-
 fn info(ledger: &Ledger) -> LedgerInfo {
     LedgerInfo {
         name: ledger.name().to_owned(),
@@ -235,31 +221,6 @@ pub async fn read_ledger(
 ) -> Result<HttpResponse, Problem> {
     let outside = server.outside.get(at.ledger.name());
     Ok(HttpResponse::Ok().json(state(&at.ledger, outside)?))
-}
-
-/// Read a ledger's verifier keys.
-///
-/// To compare with what was pinned: a verifier does not take keys from the party being verified.
-#[utoipa::path(
-    tag = "Proofs",
-    params(("ledger" = String, Path, description = "Name of the ledger", example = "demo")),
-    responses(
-        (status = 200, description = "The keys", body = LedgerKeys),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "Not permitted", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No such ledger", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Unavailable; try again", body = ProblemBody, content_type = "application/problem+json"),
-    ),
-    security(("token" = []))
-)]
-#[get("/v1/ledgers/{ledger}/keys")]
-pub async fn read_keys(at: InLedger<Knowing>) -> HttpResponse {
-    let keyring = at.ledger.keyring();
-    HttpResponse::Ok().json(LedgerKeys {
-        origin: at.ledger.origin().to_owned(),
-        checkpoint: keyring.checkpoint.vkey().to_string(),
-        report: keyring.report.vkey().to_string(),
-    })
 }
 
 /// Read the published checkpoint.

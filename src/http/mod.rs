@@ -7,14 +7,15 @@ mod entries;
 mod events;
 mod exports;
 mod findings;
+mod keys;
 mod ledgers;
 mod log;
 mod metrics;
 mod principals;
 mod problem;
+mod proofs;
 mod readers;
 mod reads;
-mod proofs;
 mod reports;
 mod tiles;
 mod vocabulary;
@@ -336,7 +337,9 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(reports::read_report)
         .service(ledgers::list_ledgers)
         .service(ledgers::read_ledger)
-        .service(ledgers::read_keys)
+        .service(keys::read_keys)
+        .service(keys::read_bridges)
+        .service(keys::rotate_key)
         .service(ledgers::read_checkpoint)
         .service(exports::export)
         .service(ledgers::confirm_clock)

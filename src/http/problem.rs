@@ -366,6 +366,7 @@ impl From<AppendError> for Problem {
         };
         match e {
             AppendError::Busy => Self::new(Kind::Busy, detail),
+            AppendError::Key(_) => Self::new(Kind::InvalidRequest, detail),
             AppendError::Closed => Self::new(Kind::Unavailable, detail),
             AppendError::Unavailable(reason) => {
                 let mut problem = Self::new(
@@ -397,7 +398,7 @@ impl From<AppendError> for Problem {
                         "it has the same identity as another event of this request",
                     ),
                 ]),
-            AppendError::CaseMoved => Self::new(Kind::CaseBusy, detail),
+            AppendError::CaseMoved | AppendError::KeyReplaced => Self::new(Kind::CaseBusy, detail),
             AppendError::Store(e) => e.into(),
             AppendError::Raced
             | AppendError::SlotGone

@@ -53,6 +53,8 @@ pub const ROUTES: &[(&str, &str, &str, Class)] = &[
     ("GET", "/v1/ledgers/{ledger}/entries/{seq}/receipt", "receipt", Free),
     ("GET", "/v1/ledgers/{ledger}/checkpoint", "checkpoint", Free),
     ("GET", "/v1/ledgers/{ledger}/keys", "keys", Free),
+    ("GET", "/v1/ledgers/{ledger}/keys/bridges", "keys", Free),
+    ("POST", "/v1/ledgers/{ledger}/keys/rotations", "keys", Free),
     ("GET", "/v1/ledgers/{ledger}", "ledger", Free),
     ("POST", "/v1/ledgers/{ledger}/clock/confirm", "clock", Free),
     ("GET", "/v1/ledgers", "ledgers", Free),

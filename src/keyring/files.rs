@@ -38,6 +38,25 @@ pub fn write_new_private(path: &Path, bytes: &[u8]) -> Result<(), KeyringError> 
     path.parent().map_or(Ok(()), sync_dir)
 }
 
+/// Destroys a file: overwritten, removed, and its folder durable without it. (On storage that writes elsewhere, such as
+/// flash or copy-on-write, the old bytes may linger below the file system; see `docs/keyring.md`.) An absent file is done.
+///
+/// # Errors
+/// When it cannot be written or removed.
+pub fn destroy_file(path: &Path) -> Result<(), KeyringError> {
+    let mut file = match OpenOptions::new().write(true).open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(KeyringError::io("cannot open", path)(e)),
+    };
+    file.metadata()
+        .and_then(|m| std::io::copy(&mut std::io::repeat(0).take(m.len()), &mut file))
+        .and_then(|_| file.sync_all())
+        .and_then(|()| fs::remove_file(path))
+        .map_err(KeyringError::io("cannot destroy", path))?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
 /// Reads a file that nobody but its owner may be able to read.
 ///
 /// # Errors

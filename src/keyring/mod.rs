@@ -10,15 +10,19 @@ mod signing;
 mod slots;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use files::{create_private_dir, read_private, sync_dir, write_new_private};
 pub use idkey::{IdKey, Sameness};
 pub use seal::{SealError, Sealed, open, seal};
-pub use signing::{read_signing_key, signing_key_from_pem, signing_key_to_pem};
+pub use signing::{
+    SigningKeys, read_signing_key, report_key_name, signing_key_from_pem, signing_key_to_pem,
+};
 pub use slots::{SLOT_LEN, Secret, SlotId, Slots};
 
 use crate::ledger::Leaf;
-use crate::ledger::note::NoteSigner;
+use crate::ledger::keys::Purpose;
+use crate::ledger::note::{NoteSigner, Vkey};
 
 /// Why the keyring cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +40,14 @@ pub enum KeyringError {
     /// A file is not what it should be.
     #[error("{path} {what}")]
     Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        what: String,
+    },
+    /// A signing key is absent, or another one lies in its place.
+    #[error("{path} {what}")]
+    WrongKey {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it and what to do.
@@ -69,10 +81,8 @@ pub fn random<const N: usize>() -> Result<[u8; N], KeyringError> {
 /// The secrets of one ledger.
 #[derive(Debug)]
 pub struct Keyring {
-    /// Signs checkpoints.
-    pub checkpoint: NoteSigner,
-    /// Signs reports.
-    pub report: NoteSigner,
+    /// Signs checkpoints and reports.
+    signing: SigningKeys,
     /// Makes identities and blind indexes.
     pub id: IdKey,
     /// What content is encrypted under.
@@ -88,12 +98,6 @@ pub struct GivenKeys {
     pub report: Option<ed25519_dalek::SigningKey>,
 }
 
-/// Name of the report key, made from the origin: a key of its own for a purpose of its own.
-#[must_use]
-pub fn report_key_name(origin: &str) -> String {
-    format!("{origin}/reports")
-}
-
 impl Keyring {
     /// Makes the keyring of a new ledger in an empty or absent folder.
     ///
@@ -101,43 +105,42 @@ impl Keyring {
     /// When files exist already or cannot be written.
     pub fn create(dir: &Path, origin: &str, given: GivenKeys) -> Result<Self, KeyringError> {
         create_private_dir(dir)?;
-        for (name, given) in [
-            ("checkpoint.pem", given.checkpoint),
-            ("report.pem", given.report),
-        ] {
-            let key = match given {
-                Some(key) => key,
-                None => ed25519_dalek::SigningKey::from_bytes(&random()?),
-            };
-            write_new_private(
-                &dir.join(name),
-                signing_key_to_pem(&key, &dir.join(name))?.as_bytes(),
-            )?;
-        }
+        let checkpoint = SigningKeys::make(dir, Purpose::Checkpoint, origin, given.checkpoint)?;
+        let report = SigningKeys::make(dir, Purpose::Report, origin, given.report)?;
         write_new_private(&dir.join("id.key"), IdKey::generate()?.to_text().as_bytes())?;
         create_private_dir(&dir.join("slots"))?;
         sync_dir(dir)?;
-        Self::open(dir, origin)
+        Self::open(dir, checkpoint.vkey(), report.vkey())
     }
 
-    /// Opens the keyring of a ledger.
+    /// Opens the keyring of a ledger whose entries name these two keys as those in force.
     ///
     /// # Errors
-    /// When a file is absent, malformed, or readable by others.
-    pub fn open(dir: &Path, origin: &str) -> Result<Self, KeyringError> {
-        let signer = |file: &str, name: &str| {
-            let path = dir.join(file);
-            NoteSigner::new(name, read_signing_key(&path)?).ok_or_else(|| KeyringError::Malformed {
-                path,
-                what: format!("cannot sign under the name `{name}`: it is not a key name"),
-            })
-        };
+    /// When a file is absent, malformed, readable by others, or holds another key.
+    pub fn open(dir: &Path, checkpoint: &Vkey, report: &Vkey) -> Result<Self, KeyringError> {
         Ok(Self {
-            checkpoint: signer("checkpoint.pem", origin)?,
-            report: signer("report.pem", &report_key_name(origin))?,
+            signing: SigningKeys::open(dir, checkpoint, report)?,
             id: IdKey::read(&dir.join("id.key"))?,
             slots: Slots::open(&dir.join("slots"))?,
         })
+    }
+
+    /// The key that signs checkpoints.
+    #[must_use]
+    pub fn checkpoint(&self) -> Arc<NoteSigner> {
+        self.signing.current(Purpose::Checkpoint)
+    }
+
+    /// The key that signs reports.
+    #[must_use]
+    pub fn report(&self) -> Arc<NoteSigner> {
+        self.signing.current(Purpose::Report)
+    }
+
+    /// The signing keys, for whoever changes them.
+    #[must_use]
+    pub fn signing(&self) -> &SigningKeys {
+        &self.signing
     }
 
     /// Opens the sealed content of an entry; `None` when its slot was destroyed.

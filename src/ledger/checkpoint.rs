@@ -41,6 +41,17 @@ impl Checkpoint {
         signer.sign(&self.text())
     }
 
+    /// The signed note with the signatures of several keys, in this order: at a change of keys there are two.
+    #[must_use]
+    pub fn sign_all<'s>(&self, signers: impl IntoIterator<Item = &'s NoteSigner>) -> String {
+        let text = self.text();
+        let lines: String = signers
+            .into_iter()
+            .map(|s| s.signature_line(&text))
+            .collect();
+        format!("{text}\n{lines}")
+    }
+
     /// Reads a checkpoint's text; extension lines are allowed and ignored.
     #[must_use]
     pub fn parse_text(text: &str) -> Option<Self> {

@@ -10,6 +10,7 @@ pub mod disclosure;
 pub mod dsse;
 pub mod fork;
 mod hash;
+pub mod keys;
 mod leaf;
 pub mod note;
 pub mod policy;

@@ -33,6 +33,13 @@ pub fn is_key_name(name: &str) -> bool {
             .any(|c| c.is_whitespace() || c == '+' || c.is_control())
 }
 
+/// Whether the y coordinate of an encoded point is below the field's prime, 2^255 − 19 (RFC 8032, section 5.1.3): readers
+/// disagree about what is not, so it is refused.
+fn is_canonical_point(bytes: &[u8; 32]) -> bool {
+    let top = bytes[31] & 0x7f;
+    top != 0x7f || bytes[1..31].iter().any(|b| *b != 0xff) || bytes[0] < 0xed
+}
+
 /// A verifier key, written `<name>+<8 hex digits of the key id>+<base64(type ‖ public key)>`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Vkey {
@@ -92,7 +99,7 @@ impl Vkey {
         };
         let raw: [u8; 32] = bytes[1..].try_into().map_err(|_| VkeyError::Type)?;
         let key = VerifyingKey::from_bytes(&raw).map_err(|_| VkeyError::Point)?;
-        if key.is_weak() {
+        if key.is_weak() || !is_canonical_point(&raw) {
             return Err(VkeyError::Point);
         }
         let vkey = Self {
@@ -187,9 +194,15 @@ impl NoteSigner {
     /// The note with this signer's signature: `text` must end in a line feed.
     #[must_use]
     pub fn sign(&self, text: &str) -> String {
+        format!("{text}\n{}", self.signature_line(text))
+    }
+
+    /// This signer's signature of `text` as a note's signature line, with its line feed.
+    #[must_use]
+    pub fn signature_line(&self, text: &str) -> String {
         let mut blob = self.vkey.id().to_vec();
         blob.extend_from_slice(&self.key.sign(text.as_bytes()).to_bytes());
-        format!("{text}\n— {} {}\n", self.vkey.name, b64(&blob))
+        format!("— {} {}\n", self.vkey.name, b64(&blob))
     }
 
     /// A bare Ed25519 signature (for DSSE).

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::client::Client;
 use super::{Anchor, AskError, Place, Shared, back_off};
+use crate::ledger::keys::Purpose;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::fork;
 use crate::sequencer::FromOutside;
@@ -109,7 +110,7 @@ fn kept(shared: &Shared, e: PutError, ours: &str) -> AskError {
         PutError::Failed(what) => return AskError::Failed(what),
         PutError::Other(name, theirs) => (name, theirs),
     };
-    let keys = [shared.ledger.keyring().checkpoint.vkey().clone()];
+    let keys = shared.ledger.keys().all(Purpose::Checkpoint);
     let proof = fork::is_equivocation(ours, &theirs, &keys);
     AskError::OtherHistory(format!(
         "{name} is there already and holds another checkpoint{}; it is left as it is. Keep it: compare it with this ledger with `whereas verify checkpoints`",

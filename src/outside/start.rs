@@ -6,6 +6,7 @@ use std::path::Path;
 use super::anchor::{NEWEST, folder_of};
 use super::client::Client;
 use super::{AskError, Place, Settings};
+use crate::ledger::keys::Purpose;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::sequencer::Ledger;
 use crate::store::StoreError;
@@ -65,7 +66,7 @@ pub fn compare(ledger: &Ledger, settings: &Settings) -> Result<(), BehindAnchor>
                 continue;
             }
         };
-        let keys = [ledger.keyring().checkpoint.vkey().clone()];
+        let keys = ledger.keys().all(Purpose::Checkpoint);
         let anchored = match Checkpoint::open(&note, ledger.origin(), &keys) {
             Ok(anchored) => anchored,
             Err(e) => {

@@ -4,6 +4,7 @@ use std::fs;
 
 use super::client::{Answer, Client};
 use super::{AskError, Shared, Target, back_off};
+use crate::ledger::keys::Purpose;
 use crate::ledger::note::{Note, Vkey};
 use crate::ledger::{Timestamp, b64url, fork, sha256};
 use crate::sequencer::FromOutside;
@@ -204,7 +205,7 @@ fn other_history(
     let proof = fork::is_equivocation(
         &target.note,
         &theirs,
-        &[shared.ledger.keyring().checkpoint.vkey().clone()],
+        &shared.ledger.keys().all(Purpose::Checkpoint),
     );
     // Named by what it holds, so that the same finding is kept once.
     let mark = b64url(&sha256(&[vkey.name().as_bytes(), theirs.as_bytes()]).0[..9]);

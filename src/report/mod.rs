@@ -11,13 +11,15 @@ use crate::json;
 use crate::judge::{self, Judgement, Profile};
 use crate::keyring::{KeyringError, random};
 use crate::ledger::dsse::{Envelope, IN_TOTO};
+use crate::ledger::keys::Purpose;
 use crate::ledger::{Hash, Id16, Leaf, Timestamp, disclosure, sha256};
 use crate::reconstruct::{CaseSight, Collected, Question, ReconstructError, collect, open_entry};
 use crate::sequencer::{Access, AppendError, Ledger};
 use crate::store::{EntryQuery, NewReport, ReportRow, StoreError};
 use crate::verify::custody::ACCESSES;
 use crate::verify::format::{
-    Audience, CatalogueDigest, CustodyEntry, Evidence, PREDICATE, PayloadEntry, Predicate,
+    Audience, Bridge, BridgesFile, CatalogueDigest, CustodyEntry, Evidence, PREDICATE,
+    PayloadEntry, Predicate,
     ProvenEntry, ReportFile, STATEMENT, Sha256Digest, SignedProfile, Software, Statement,
     StatementSubject, VERSION, Window, Withheld,
 };
@@ -159,7 +161,8 @@ pub async fn issue(
         let body = statement
             .encode()
             .map_err(|e| ReportError::Damaged(e.to_string()))?;
-        let envelope = Envelope::sign(IN_TOTO, &body, &ledger.keyring().report);
+        let key = ledger.keyring().report();
+        let envelope = Envelope::sign(IN_TOTO, &body, &key);
         let envelope = json::canonical(
             &serde_json::to_value(&envelope).map_err(|e| ReportError::Damaged(e.to_string()))?,
         );
@@ -176,9 +179,10 @@ pub async fn issue(
             envelope,
             catalogues: catalogues()?.into_values().collect(),
         };
-        match ledger.append_report(report, fact, head).await {
+        match ledger.append_report(report, fact, head, key.vkey()).await {
             Ok(seq) => return Ok(Issued { id, seq, judgement }),
-            Err(AppendError::CaseMoved) => {}
+            // The case has moved on, or another report key is in force by now: made anew.
+            Err(AppendError::CaseMoved | AppendError::KeyReplaced) => {}
             Err(e) => return Err(e.into()),
         }
     }
@@ -368,6 +372,7 @@ pub fn file(ledger: &Ledger, row: &ReportRow) -> Result<ReportFile, ReportError>
             checkpoint: note,
             entries: evidence,
             consistency: Vec::new(),
+            bridges: bridges(ledger, checkpoint.size)?,
         },
         catalogues: signed_catalogues(ledger, p)?,
     })
@@ -438,6 +443,42 @@ fn shown_elements(entry: &judge::Entry, withheld: &HashSet<Hash>) -> HashSet<Has
         beneath(&member.value, entry, withheld, &mut shown);
     }
     shown
+}
+
+/// The changes of the checkpoint key up to a size, joined to the tree of that size.
+///
+/// # Errors
+/// When the ledger fails.
+pub fn bridges(ledger: &Ledger, size: u64) -> Result<Vec<Bridge>, ReportError> {
+    let keys = ledger.keys().up_to(size);
+    let changes = keys.rotations().iter();
+    changes
+        .filter(|r| r.purpose == Purpose::Checkpoint)
+        .map(|r| {
+            let stored = ledger
+                .entry(r.seq)?
+                .ok_or_else(|| ReportError::Damaged(format!("entry {} is absent", r.seq)))?;
+            Ok(Bridge {
+                leaf: String::from_utf8(stored.leaf)
+                    .map_err(|e| ReportError::Damaged(e.to_string()))?,
+                path: ledger.inclusion(r.seq, r.bridge())?,
+                checkpoint: ledger.bridge(r)?,
+                consistency: ledger.consistency(r.bridge(), size)?,
+            })
+        })
+        .collect()
+}
+
+/// The changes of the checkpoint key as a file of their own, joined to the newest checkpoint.
+///
+/// # Errors
+/// When the ledger fails.
+pub fn bridges_file(ledger: &Ledger) -> Result<BridgesFile, ReportError> {
+    let (head, checkpoint) = ledger.checkpoint()?;
+    Ok(BridgesFile {
+        checkpoint,
+        bridges: bridges(ledger, head.size)?,
+    })
 }
 
 /// Positions of the ledger's key rotations.

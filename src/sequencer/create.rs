@@ -10,11 +10,13 @@ use tokio::sync::oneshot;
 
 use super::denials::Denials;
 use super::prepare::{Books, NewRows, prepare_own};
+use super::rotation::Keys;
 use super::writer::{Batch, FreshNotes, Waiting, Writer};
 use super::{Clock, Guard, Ledger, LedgerPaths, OpenError, lock, recover};
 use crate::keyring::{GivenKeys, Keyring, random};
 use crate::ledger::Id16;
 use crate::ledger::checkpoint::{Checkpoint, is_origin};
+use crate::ledger::keys::KeyHistory;
 use crate::store::sqlite::SqliteStore;
 
 /// Whether a text can name a ledger within a server: it stands in paths and in origins.
@@ -119,11 +121,11 @@ impl Ledger {
             ),
             (
                 "checkpoint_key".to_owned(),
-                json!(keyring.checkpoint.vkey().to_string()),
+                json!(keyring.checkpoint().vkey().to_string()),
             ),
             (
                 "report_key".to_owned(),
-                json!(keyring.report.vkey().to_string()),
+                json!(keyring.report().vkey().to_string()),
             ),
             (
                 "id_key_check".to_owned(),
@@ -154,6 +156,10 @@ impl Ledger {
             &Denials::default(),
             end,
             &FreshNotes::default(),
+            &Keys::new(KeyHistory::new(
+                keyring.checkpoint().vkey().clone(),
+                keyring.report().vkey().clone(),
+            )),
         )?;
         let (reply, mut answer) = oneshot::channel();
         let rows = NewRows::default();
@@ -163,6 +169,7 @@ impl Ledger {
             looked_up_at: 0,
             case_must_have: None,
             report: None,
+            signed_by: None,
             reply: Waiting::One(reply),
         }]);
         writer.finish();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::GuardError;
 use crate::keyring::{KeyringError, OpenContentError};
 use crate::ledger::Timestamp;
+use crate::ledger::keys::KeyFactError;
 use crate::store::StoreError;
 
 /// Why a ledger does not start.
@@ -51,6 +52,17 @@ pub enum OpenError {
         stored: String,
         /// What the configuration says.
         configured: String,
+    },
+    /// The ledger's key facts do not join up.
+    #[error("the ledger's database is damaged: {0}")]
+    KeyFacts(#[from] KeyFactError),
+    /// The signed checkpoint of a change of keys is gone, and so is the key that could sign it again.
+    #[error(
+        "the signed checkpoint of size {size} is absent, and the key that signed it was replaced and destroyed; restore the database"
+    )]
+    BridgeGone {
+        /// Its size.
+        size: u64,
     },
     /// The keyring is another ledger's.
     #[error(
@@ -155,6 +167,12 @@ pub enum AppendError {
     /// A case moved on while a report on it was made.
     #[error("the case got new entries meanwhile")]
     CaseMoved,
+    /// The report key was replaced while a report was made.
+    #[error("the report key was replaced meanwhile")]
+    KeyReplaced,
+    /// A key that was given cannot take over.
+    #[error("{0}")]
+    Key(String),
     /// Somebody posted the same identity at the same moment. Never leaves this room.
     #[error("the same event was posted at the same moment")]
     Raced,

@@ -17,6 +17,7 @@ mod prepare;
 mod proofs;
 mod recover;
 mod tiles;
+mod rotation;
 mod writer;
 
 use std::collections::HashMap;
@@ -33,6 +34,8 @@ use tokio::sync::oneshot;
 use crate::event::Event;
 use crate::keyring::Keyring;
 use crate::ledger::policy::Policy;
+use crate::ledger::keys::Purpose;
+use crate::ledger::note::Vkey;
 use crate::ledger::receipt::Receipt;
 use crate::ledger::{Hash, Id16, Leaf, disclosure};
 use crate::store::sqlite::SqliteStore;
@@ -51,6 +54,8 @@ pub use lookups::lookups;
 pub use outside::FromOutside;
 use prepare::{Books, NewRows, Prepared, Salts, prepare, prepare_own};
 pub use tiles::{TILE, TileId};
+use rotation::Keys;
+pub use rotation::{Reason, Rotate, Rotated, read_keys};
 use writer::FreshNotes;
 use writer::{Batch, Committed, Job, Recent, Waiting, Writer};
 
@@ -131,6 +136,7 @@ pub struct Ledger {
     books: Arc<Books>,
     guarded: Arc<AtomicU64>,
     notes: FreshNotes,
+    keys: Keys,
     jobs: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     conflicts: Mutex<Conflicts>,
@@ -162,6 +168,7 @@ impl Ledger {
         denials: &Denials,
         tail: writer::Tail,
         unstored: &FreshNotes,
+        keys: &Keys,
     ) -> Result<Writer, OpenError> {
         Ok(Writer {
             origin: origin.to_owned(),
@@ -182,6 +189,12 @@ impl Ledger {
             unstored: unstored.clone(),
             signed: None,
             doubtful: false,
+            keys: keys.clone(),
+            unretired: true,
+            #[cfg(test)]
+            die_at: None,
+            #[cfg(test)]
+            dead: false,
         })
     }
 
@@ -198,10 +211,22 @@ impl Ledger {
     ) -> Result<Arc<Self>, OpenError> {
         let lock = lock(&paths.ledger)?;
         let store = Arc::new(SqliteStore::open(&paths.database(), false)?);
-        let keyring = Arc::new(Keyring::open(&paths.keyring, origin)?);
+        let keys = recover::history(&*store, origin)?;
+        let keyring = Arc::new(Keyring::open(
+            &paths.keyring,
+            keys.newest(Purpose::Checkpoint),
+            keys.newest(Purpose::Report),
+        )?);
         let (mut guard, guarded) = Guard::open(&paths.guard)?;
-        let (tail, resigned) =
-            recover::check(&*store, &keyring, origin, &mut guard, guarded.as_deref())?;
+        let (tail, resigned) = recover::check(
+            &*store,
+            &keyring,
+            &keys,
+            origin,
+            &mut guard,
+            guarded.as_deref(),
+        )?;
+        let keys = Keys::new(keys);
         let service = store
             .entry(0)?
             .and_then(|e| Leaf::decode(&e.leaf).ok())
@@ -221,9 +246,10 @@ impl Ledger {
         };
         let mut writer = Self::writer(
             origin, service, &keyring, &store, &books, guard, &guarded, clock, &denials, tail,
-            &notes,
+            &notes, &keys,
         )?;
         writer.signed = Some(signed);
+        writer.finish_rotations();
         let (jobs, queue) = sync_channel(limits.queue);
         let thread = std::thread::Builder::new()
             .name(format!("writer-{name}"))
@@ -239,6 +265,7 @@ impl Ledger {
             books,
             guarded,
             notes,
+            keys,
             jobs: Mutex::new(Some(jobs)),
             thread: Mutex::new(Some(thread)),
             conflicts: Mutex::default(),
@@ -255,9 +282,21 @@ impl Ledger {
     pub fn inspect(paths: &LedgerPaths, origin: &str) -> Result<(), OpenError> {
         let _lock = lock(&paths.ledger)?;
         let store = SqliteStore::open(&paths.database(), false)?;
-        let keyring = Keyring::open(&paths.keyring, origin)?;
+        let keys = recover::history(&store, origin)?;
+        let keyring = Keyring::open(
+            &paths.keyring,
+            keys.newest(Purpose::Checkpoint),
+            keys.newest(Purpose::Report),
+        )?;
         let (mut guard, guarded) = Guard::open(&paths.guard)?;
-        recover::check(&store, &keyring, origin, &mut guard, guarded.as_deref())?;
+        recover::check(
+            &store,
+            &keyring,
+            &keys,
+            origin,
+            &mut guard,
+            guarded.as_deref(),
+        )?;
         Ok(())
     }
 
@@ -520,15 +559,17 @@ impl Ledger {
     }
 
     /// Appends `report.issued` to a case that must have exactly `case_len` entries (or to no case), and stores the
-    /// report with it.
+    /// report with it, which `signed_by` has signed.
     ///
     /// # Errors
-    /// [`AppendError::CaseMoved`] when the case has other entries; else see [`AppendError`].
+    /// [`AppendError::CaseMoved`] when the case has other entries, [`AppendError::KeyReplaced`] when another report key
+    /// is in force by now; else see [`AppendError`].
     pub async fn append_report(
         &self,
         report: NewReport,
         fact: Map<String, Value>,
         case: Option<(Id16, u64)>,
+        signed_by: &Vkey,
     ) -> AppendResult<u64> {
         let entry = prepare_own(
             &self.keyring,
@@ -541,7 +582,13 @@ impl Ledger {
         )?;
         let size = self.store.head()?.size;
         let done = self
-            .commit(vec![entry], NewRows::default(), size, case, Some(report))
+            .commit(
+                vec![entry],
+                NewRows::default(),
+                size,
+                case,
+                Some((report, signed_by.clone())),
+            )
             .await?;
         Ok(done.entries[0].0)
     }
@@ -552,19 +599,21 @@ impl Ledger {
         rows: NewRows,
         looked_up_at: u64,
         case_must_have: Option<(Id16, u64)>,
-        report: Option<NewReport>,
+        report: Option<(NewReport, Vkey)>,
     ) -> AppendResult<Committed> {
         let (reply, answer) = oneshot::channel();
         let forget = NewRows {
             cases: rows.cases.clone(),
             traces: rows.traces.clone(),
         };
+        let (report, signed_by) = report.unzip();
         let batch = Batch {
             entries,
             rows,
             looked_up_at,
             case_must_have,
             report,
+            signed_by,
             reply: Waiting::One(reply),
         };
         self.send(Job::Append(Box::new(batch)))?;

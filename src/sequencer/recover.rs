@@ -4,14 +4,15 @@ use std::collections::HashMap;
 
 use super::OpenError;
 use super::guard::Guard;
+use super::rotation::sign;
 use super::writer::Tail;
 use crate::keyring::{Keyring, SlotId};
-use crate::ledger::checkpoint::Checkpoint;
-use crate::ledger::note::Vkey;
+use crate::ledger::checkpoint::{Checkpoint, CheckpointError};
+use crate::ledger::keys::{KEY_ROTATED, KeyHistory, Purpose};
 use crate::ledger::proof;
 use crate::ledger::tree::{self, Frontier, NodeId, Wanted};
 use crate::ledger::{Hash, Leaf, Timestamp};
-use crate::store::{Head, LedgerReader, StoreError};
+use crate::store::{EntryQuery, Head, LedgerReader, StoreError};
 
 /// Stored nodes, fetched in one go for an algorithm of the tree.
 pub(super) fn fetch<T>(
@@ -82,13 +83,19 @@ pub(super) fn tail(store: &dyn LedgerReader) -> Result<Tail, StoreError> {
 pub(super) fn check(
     store: &dyn LedgerReader,
     keyring: &Keyring,
+    keys: &KeyHistory,
     origin: &str,
     guard: &mut Guard,
     guarded: Option<&str>,
 ) -> Result<(Tail, Vec<(u64, String)>), OpenError> {
     let end = tail(store)?;
     let size = end.frontier.size();
-    genesis(store, keyring, origin)?;
+    id_key(store, keyring)?;
+    for span in keys.spans(Purpose::Checkpoint) {
+        if span.to.is_some() {
+            keyring.signing().hold_retiring(&span.vkey)?;
+        }
+    }
     let last = store.commitment_at_least(size)?;
     if last.as_ref().map(|c| (c.size, c.root)) != Some((size, end.frontier.root())) {
         return Err(StoreError::Damaged(format!(
@@ -100,15 +107,27 @@ pub(super) fn check(
         size,
         root: end.frontier.root(),
     };
-    let vouched = compare_guard(store, keyring, origin, now, guarded)?;
+    let vouched = compare_guard(store, keys, origin, now, guarded)?;
     slots(store, keyring)?;
-    let unstored = unsigned(store, keyring, origin, now, vouched)?;
+    let unstored = unsigned(store, keyring, keys, origin, now, vouched)?;
     let head = Checkpoint {
         origin: origin.to_owned(),
         size,
         root: end.frontier.root(),
-    }
-    .sign(&keyring.checkpoint);
+    };
+    // Where the last commit changed the key and the old one is destroyed, only the stored note has both signatures.
+    let stored = last.and_then(|c| c.note).filter(|note| {
+        let signers = keys.signers(size);
+        Checkpoint::parse_unverified(note).is_ok_and(|(read, note)| {
+            read == head
+                && note
+                    .verify(&signers)
+                    .is_ok_and(|k| k.len() == signers.len())
+        })
+    });
+    let head = sign(keyring, keys, &head)
+        .or(stored)
+        .ok_or(OpenError::BridgeGone { size })?;
     if guarded != Some(&head) {
         guard.write(&head)?;
     }
@@ -121,14 +140,14 @@ pub(super) fn check(
 pub(super) fn unsigned(
     store: &dyn LedgerReader,
     keyring: &Keyring,
+    keys: &KeyHistory,
     origin: &str,
     now: Head,
     vouched: Option<Head>,
 ) -> Result<Vec<(u64, String)>, StoreError> {
-    let vkey = keyring.checkpoint.vkey().id();
     let mut signed = Vec::new();
     for c in store.unsigned_commitments(100_000)? {
-        if c.key_id != vkey {
+        if c.key_id != keys.checkpoint_key_at(c.size).id() {
             continue;
         }
         let at = Head {
@@ -141,53 +160,72 @@ pub(super) fn unsigned(
             Some(vouched) => contains(store, at, vouched)?,
             None => {}
         }
-        let note = Checkpoint {
+        let checkpoint = Checkpoint {
             origin: origin.to_owned(),
             size: c.size,
             root: c.root,
+        };
+        // A key that was replaced and destroyed signs nothing any more: such a note stays absent.
+        if let Some(note) = sign(keyring, keys, &checkpoint) {
+            signed.push((c.size, note));
         }
-        .sign(&keyring.checkpoint);
-        signed.push((c.size, note));
     }
     Ok(signed)
 }
 
-/// The first entry names origin, keys and id key; the keyring must be the one.
-fn genesis(store: &dyn LedgerReader, keyring: &Keyring, origin: &str) -> Result<(), OpenError> {
-    let entry = store.entry(0)?.ok_or(OpenError::Unfinished)?;
-    let leaf =
-        Leaf::decode(&entry.leaf).map_err(|e| StoreError::Damaged(format!("entry 0: {e}")))?;
-    if leaf.ledger != origin {
+fn leaf(store: &dyn LedgerReader, seq: u64) -> Result<Option<Leaf>, StoreError> {
+    let Some(entry) = store.entry(seq)? else {
+        return Ok(None);
+    };
+    Leaf::decode(&entry.leaf)
+        .map(Some)
+        .map_err(|e| StoreError::Damaged(format!("entry {seq}: {e}")))
+}
+
+/// The ledger's keys, as its first entry and its `key.rotated` entries name them.
+pub(super) fn history(store: &dyn LedgerReader, origin: &str) -> Result<KeyHistory, OpenError> {
+    let genesis = leaf(store, 0)?.ok_or(OpenError::Unfinished)?;
+    if genesis.ledger != origin {
         return Err(OpenError::Origin {
-            stored: leaf.ledger,
+            stored: genesis.ledger,
             configured: origin.to_owned(),
         });
     }
-    let fact = leaf.fact.unwrap_or_default();
-    let says = |name: &str| {
-        fact.get(name)
-            .and_then(|v| v.as_str())
-            .unwrap_or_default()
-            .to_owned()
-    };
-    for (name, have, what) in [
-        (
-            "checkpoint_key",
-            keyring.checkpoint.vkey().to_string(),
-            "checkpoint.pem",
-        ),
-        (
-            "report_key",
-            keyring.report.vkey().to_string(),
-            "report.pem",
-        ),
-        ("id_key_check", keyring.id.check().to_b64url(), "id.key"),
-    ] {
-        if says(name) != have {
-            return Err(OpenError::WrongKey { file: what });
+    let mut keys = KeyHistory::begin(&genesis)?;
+    let rotated = store.entries(&EntryQuery {
+        kind: Some(KEY_ROTATED.to_owned()),
+        below: store.head()?.size,
+        limit: 100_000,
+        ..EntryQuery::default()
+    })?;
+    for entry in rotated {
+        let node = store.nodes(&[NodeId {
+            level: 0,
+            index: entry.seq,
+        }])?;
+        if node.first() != Some(&Hash::leaf(&entry.leaf)) {
+            return Err(StoreError::Damaged(format!(
+                "entry {} is not what was committed: its leaf was changed",
+                entry.seq
+            ))
+            .into());
         }
+        let leaf = Leaf::decode(&entry.leaf)
+            .map_err(|e| StoreError::Damaged(format!("entry {}: {e}", entry.seq)))?;
+        keys.follow(&leaf)?;
     }
-    Ok(())
+    Ok(keys)
+}
+
+/// The first entry carries a check value of the id key; the keyring must hold that key.
+fn id_key(store: &dyn LedgerReader, keyring: &Keyring) -> Result<(), OpenError> {
+    let genesis = leaf(store, 0)?.ok_or(OpenError::Unfinished)?;
+    let says = genesis.fact.as_ref().and_then(|f| f.get("id_key_check"));
+    if says.and_then(|v| v.as_str()) == Some(keyring.id.check().to_b64url().as_str()) {
+        Ok(())
+    } else {
+        Err(OpenError::WrongKey { file: "id.key" })
+    }
 }
 
 /// Proves that the tree of `whole` begins with the tree of `part`, from stored nodes but whatever they are: the proof
@@ -218,7 +256,7 @@ pub(super) fn contains(
 /// The head that the guard vouches for, once the ledger is found to contain it.
 fn compare_guard(
     store: &dyn LedgerReader,
-    keyring: &Keyring,
+    keys: &KeyHistory,
     origin: &str,
     now: Head,
     guarded: Option<&str>,
@@ -232,9 +270,9 @@ fn compare_guard(
             Err(OpenError::GuardEmpty { size })
         };
     };
-    let keys: [Vkey; 1] = [keyring.checkpoint.vkey().clone()];
-    let checkpoint = Checkpoint::open(note, origin, &keys)
-        .map_err(|e| OpenError::GuardForeign(e.to_string()))?;
+    let foreign = |e: CheckpointError| OpenError::GuardForeign(e.to_string());
+    let (unread, _) = Checkpoint::parse_unverified(note).map_err(foreign)?;
+    let checkpoint = Checkpoint::open(note, origin, &keys.signers(unread.size)).map_err(foreign)?;
     let vouched = Head {
         size: checkpoint.size,
         root: checkpoint.root,

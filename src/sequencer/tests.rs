@@ -8,11 +8,13 @@ use serde_json::json;
 
 use super::*;
 use crate::event::Context;
-use crate::keyring::{IdKey, KeyringError};
+use crate::keyring::IdKey;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::Vkey;
 use crate::ledger::{Timestamp, proof, tree};
 use crate::store::EntryQuery;
+
+mod rotation;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -66,6 +68,17 @@ impl Place {
     }
 }
 
+/// The keyring of a ledger that is not open.
+fn keyring(place: &Place) -> Result<Keyring, Box<dyn std::error::Error>> {
+    let (paths, keys) = (place.paths(), read_keys(&place.paths(), ORIGIN)?);
+    let newest = |purpose| keys.newest(purpose);
+    Ok(Keyring::open(
+        &paths.keyring,
+        newest(Purpose::Checkpoint),
+        newest(Purpose::Report),
+    )?)
+}
+
 fn event(id: &str, case: Option<&str>, note: &str) -> Event {
     let mut value = json!({
         "id": id, "source": "wf", "type": "x.test", "time": "1970-01-12T13:46:39Z",
@@ -96,7 +109,7 @@ fn check_all(ledger: &Ledger) -> Result<Vec<Leaf>, Box<dyn std::error::Error>> {
         ..EntryQuery::default()
     })?;
     assert_eq!(entries.len() as u64, size);
-    let keys = [ledger.keyring().checkpoint.vkey().clone()];
+    let history = ledger.keys();
     let (mut prev, mut frontier) = (Hash::ZERO, tree::Frontier::new());
     let mut cases: HashMap<Id16, (u64, Hash)> = HashMap::new();
     let mut seen = std::collections::HashSet::new();
@@ -113,13 +126,21 @@ fn check_all(ledger: &Ledger) -> Result<Vec<Leaf>, Box<dyn std::error::Error>> {
             cases.insert(link.case, (next + 1, prev));
         }
         let receipt = ledger.receipt(seq)?.ok_or("receipt")?;
+        let (unread, note) = Checkpoint::parse_unverified(&receipt.checkpoint)?;
+        let keys = history.signers(unread.size);
+        assert_eq!(
+            note.verify(&keys)?.len(),
+            keys.len(),
+            "every key that must sign has signed {}",
+            unread.size
+        );
         let checkpoint = Checkpoint::open(&receipt.checkpoint, ORIGIN, &keys)?;
         proof::verify_inclusion(&prev, seq, checkpoint.size, &receipt.path, &checkpoint.root)?;
         leaves.push(leaf);
     }
     let (head, note) = ledger.checkpoint()?;
     assert_eq!((head.size, head.root), (size, frontier.root()));
-    Checkpoint::open(&note, ORIGIN, &keys)?;
+    Checkpoint::open(&note, ORIGIN, &history.signers(size))?;
     Ok(leaves)
 }
 
@@ -343,7 +364,7 @@ async fn a_checkpoint_that_a_crash_left_unstored_is_signed_to_the_same_bytes() -
         "an empty guard beside a full ledger is suspect"
     );
     let old = SqliteStore::open(&place.paths().database(), false)?;
-    let keyring = Keyring::open(&place.paths().keyring, ORIGIN)?;
+    let keyring = keyring(&place)?;
     let first = old.commitment_at_least(1)?.ok_or("commitment")?;
     guard.write(
         &Checkpoint {
@@ -351,7 +372,7 @@ async fn a_checkpoint_that_a_crash_left_unstored_is_signed_to_the_same_bytes() -
             size: 1,
             root: first.root,
         }
-        .sign(&keyring.checkpoint),
+        .sign(&keyring.checkpoint()),
     )?;
     drop((guard, old));
     let ledger = place.open()?;
@@ -433,29 +454,42 @@ async fn a_ledger_that_is_not_what_it_was_does_not_start() -> Outcome {
 
 #[tokio::test]
 async fn a_keyring_that_is_not_the_ledgers_does_not_start() -> Outcome {
-    for (file, make) in [
-        ("id.key", true),
-        ("report.pem", false),
-        ("checkpoint.pem", false),
-    ] {
-        let got = after(|p| {
-            let path = p.paths().keyring.join(file);
-            fs::remove_file(&path)?;
-            let other = if make {
-                IdKey::generate()?.to_text().to_string()
-            } else {
-                crate::keyring::signing_key_to_pem(
-                    &ed25519_dalek::SigningKey::from_bytes(&[5; 32]),
-                    &path,
-                )?
-                .to_string()
-            };
-            Ok(crate::keyring::write_new_private(&path, other.as_bytes())?)
-        });
-        assert!(
-            matches!(got.await?, Some(OpenError::WrongKey { file: f }) if f == file),
-            "{file}"
-        );
+    let got = after(|p| {
+        let path = p.paths().keyring.join("id.key");
+        fs::remove_file(&path)?;
+        let other = IdKey::generate()?.to_text();
+        Ok(crate::keyring::write_new_private(&path, other.as_bytes())?)
+    });
+    assert!(matches!(
+        got.await?,
+        Some(OpenError::WrongKey { file: "id.key" })
+    ));
+    // Another key in the place of one, none at all, and the same under the names that older ledgers have.
+    for purpose in Purpose::ALL {
+        for (old_name, other) in [(false, true), (false, false), (true, true)] {
+            let named = std::cell::RefCell::new(String::new());
+            let got = after(|p| {
+                let keys = read_keys(&p.paths(), ORIGIN)?;
+                let id = hex::encode(keys.newest(purpose).id());
+                let mut path = p
+                    .paths()
+                    .keyring
+                    .join(format!("{}-{id}.pem", purpose.name()));
+                fs::remove_file(&path)?;
+                if old_name {
+                    path = p.paths().keyring.join(format!("{}.pem", purpose.name()));
+                }
+                if other {
+                    let key = ed25519_dalek::SigningKey::from_bytes(&[5; 32]);
+                    let pem = crate::keyring::signing_key_to_pem(&key, &path)?;
+                    crate::keyring::write_new_private(&path, pem.as_bytes())?;
+                }
+                *named.borrow_mut() = path.display().to_string();
+                Ok(())
+            });
+            let got = got.await?.ok_or("it must not start")?.to_string();
+            assert!(got.starts_with(&*named.borrow()), "{got}");
+        }
     }
     let got = after(|p| {
         for f in fs::read_dir(p.paths().keyring.join("slots"))? {
@@ -485,13 +519,13 @@ async fn a_keyring_that_is_not_the_ledgers_does_not_start() -> Outcome {
 async fn a_guard_that_is_foreign_or_forked_stops_the_start() -> Outcome {
     let write =
         |p: &Place, note: String| -> Outcome { Ok(Guard::open(&p.paths().guard)?.0.write(&note)?) };
-    let forged = |p: &Place, size: u64| -> Result<String, KeyringError> {
+    let forged = |p: &Place, size: u64| -> Result<String, Box<dyn std::error::Error>> {
         Ok(Checkpoint {
             origin: ORIGIN.into(),
             size,
             root: Hash::leaf(b"other history"),
         }
-        .sign(&Keyring::open(&p.paths().keyring, ORIGIN)?.checkpoint))
+        .sign(&keyring(p)?.checkpoint()))
     };
     let got = after(|p| write(p, forged(p, 3)?)).await?;
     assert!(
@@ -568,12 +602,13 @@ async fn a_report_goes_only_on_the_case_head_it_was_made_for() -> Outcome {
         envelope: "{}".into(),
         catalogues: Vec::new(),
     };
+    let key = ledger.keyring().report().vkey().clone();
     let moved = ledger
-        .append_report(report(1), Map::new(), Some((case, 1)))
+        .append_report(report(1), Map::new(), Some((case, 1)), &key)
         .await;
     assert!(matches!(moved, Err(AppendError::CaseMoved)), "{moved:?}");
     let seq = ledger
-        .append_report(report(2), Map::new(), Some((case, 2)))
+        .append_report(report(2), Map::new(), Some((case, 2)), &key)
         .await?;
     assert_eq!(
         ledger
@@ -612,14 +647,19 @@ fn what_cannot_be_created_says_why() -> Outcome {
     Ledger::create(&paths("acme"), "acme", ORIGIN, clock.clone(), None)?;
     assert!(Ledger::create(&paths("acme"), "acme", ORIGIN, clock.clone(), None).is_err());
     let note = {
-        let keyring = Keyring::open(&paths("acme").keyring, ORIGIN)?;
-        Vkey::parse(&keyring.checkpoint.vkey().to_string())?;
+        let keys = read_keys(&paths("acme"), ORIGIN)?;
+        let keyring = Keyring::open(
+            &paths("acme").keyring,
+            keys.newest(Purpose::Checkpoint),
+            keys.newest(Purpose::Report),
+        )?;
+        Vkey::parse(&keyring.checkpoint().vkey().to_string())?;
         Checkpoint {
             origin: ORIGIN.into(),
             size: 9,
             root: Hash::ZERO,
         }
-        .sign(&keyring.checkpoint)
+        .sign(&keyring.checkpoint())
     };
     Ledger::create(
         &paths("next"),
@@ -910,9 +950,18 @@ impl Unsound {
         let paths = place.paths();
         let lock = lock(&paths.ledger)?;
         let store = Arc::new(SqliteStore::open(&paths.database(), false)?);
-        let keyring = Arc::new(Keyring::open(&paths.keyring, ORIGIN)?);
+        let keys = recover::history(&*store, ORIGIN)?;
+        let keyring = Arc::new(keyring(place)?);
         let (mut guard, note) = Guard::open(&paths.guard)?;
-        let (tail, _) = recover::check(&*store, &keyring, ORIGIN, &mut guard, note.as_deref())?;
+        let (tail, _) = recover::check(
+            &*store,
+            &keyring,
+            &keys,
+            ORIGIN,
+            &mut guard,
+            note.as_deref(),
+        )?;
+        let keys = Keys::new(keys);
         let (size, root) = (tail.frontier.size(), tail.frontier.root());
         let (books, guarded) = (Arc::default(), Arc::new(AtomicU64::new(size)));
         let notes = FreshNotes::default();
@@ -921,7 +970,7 @@ impl Unsound {
         let denials = Denials::default();
         let mut writer = Ledger::writer(
             ORIGIN, PRODUCER, &keyring, &store, &books, guard, &guarded, clock, &denials, tail,
-            &notes,
+            &notes, &keys,
         )?;
         writer.signed = Some(Head { size, root });
         writer.reader = Arc::new(Blind {
@@ -944,6 +993,7 @@ impl Unsound {
             books,
             guarded,
             notes,
+            keys,
             jobs: Mutex::new(Some(jobs)),
             thread: Mutex::new(Some(thread)),
             conflicts: Mutex::default(),
@@ -1112,7 +1162,8 @@ async fn what_an_outside_party_gave_is_kept_over_a_restart_and_failures_are_told
     let (checkpoint, note) = ledger.evidence_checkpoint(size)?;
     assert_eq!((checkpoint.size, note.contains("w.example")), (size, false));
     // With a policy, a line that is not its witness's counts for nothing.
-    let log = ledger.keyring().checkpoint.vkey();
+    let log = ledger.keyring().checkpoint();
+    let log = log.vkey();
     let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
     let witness = crate::ledger::note::Cosigner::new("w.example", key).ok_or("a key name")?;
     let text = format!("log {log}\nwitness w {}\nquorum w\n", witness.vkey());

@@ -14,9 +14,12 @@ use super::clock::{Clock, LedgerClock, Reading, Step};
 use super::denials::{Denials, Tally};
 use super::guard::Guard;
 use super::prepare::{Books, NewRows, Prepared, prepare_own};
+use super::rotation::{self, Keys, Point, Rotate, Rotated};
 use super::{AppendError, AppendResult, FromOutside};
 use crate::keyring::Keyring;
 use crate::ledger::checkpoint::Checkpoint;
+use crate::ledger::keys::{KEY_ROTATED, Purpose};
+use crate::ledger::note::Vkey;
 use crate::ledger::tree::{Frontier, NodeId};
 use crate::ledger::{CaseLink, Hash, Id16, Leaf, MAX_LEAF, Timestamp};
 use crate::store::{
@@ -40,6 +43,8 @@ pub(super) enum Job {
     Settle(oneshot::Sender<AppendResult<()>>),
     /// Something that an outside party gave, to be kept beside the ledger: answer when it is durable.
     Keep(FromOutside, oneshot::Sender<AppendResult<()>>),
+    /// A signing key is to be replaced.
+    Rotate(Box<Rotate>, oneshot::Sender<AppendResult<Rotated>>),
 }
 
 /// Entries to append, all or none.
@@ -52,6 +57,8 @@ pub(super) struct Batch {
     pub case_must_have: Option<(Id16, u64)>,
     /// A report that the first entry issues.
     pub report: Option<NewReport>,
+    /// The key that signed the report: it must be the one in force where the entry is placed.
+    pub signed_by: Option<Vkey>,
     pub reply: Waiting,
 }
 
@@ -150,6 +157,15 @@ pub(super) struct Writer {
     pub signed: Option<Head>,
     /// The last commit failed in a way that leaves its fate open.
     pub doubtful: bool,
+    /// The ledger's key facts.
+    pub keys: Keys,
+    /// A key that was replaced may not be destroyed yet.
+    pub unretired: bool,
+    /// Where a test lets the service die.
+    #[cfg(test)]
+    pub die_at: Option<Point>,
+    #[cfg(test)]
+    pub dead: bool,
 }
 
 /// Identities of the newest entries, so that only races need a look into the database.
@@ -230,7 +246,7 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {
                     match self.due_denials(false) {
                         Some(batch) => self.commit(vec![batch]),
-                        None => self.flush(),
+                        None => self.finish_rotations(),
                     }
                     continue;
                 }
@@ -239,6 +255,8 @@ impl Writer {
             let (mut group, mut accesses) = (Vec::new(), Vec::new());
             let mut events = 0;
             let mut next = Some(first);
+            // A rotation ends its commit: what came before goes before it, what comes after waits.
+            let mut rotation = None;
             while let Some(job) = next {
                 match job {
                     Job::Append(batch) => {
@@ -260,8 +278,9 @@ impl Writer {
                     Job::Keep(given, done) => {
                         let _ = done.send(self.keep(&given));
                     }
+                    Job::Rotate(job, reply) => rotation = Some((job, reply)),
                 }
-                next = if events < GROUP {
+                next = if events < GROUP && rotation.is_none() {
                     jobs.try_recv().ok()
                 } else {
                     None
@@ -272,11 +291,22 @@ impl Writer {
             if !group.is_empty() {
                 self.commit(group);
             }
+            if let Some((job, reply)) = rotation {
+                self.rotate(*job, reply);
+            }
         }
         if let Some(batch) = self.due_denials(true) {
             self.commit(vec![batch]);
         }
+        self.finish_rotations();
+    }
+
+    /// Stores what waits for a transaction, and destroys keys that were replaced.
+    pub fn finish_rotations(&mut self) {
         self.flush();
+        if let Err(e) = self.retire() {
+            tracing::error!(component = "sequencer", error = %e, retryable = true, "a replaced key is not destroyed yet");
+        }
     }
 
     /// A batch of one of the service's own entries: its identity is random, so nobody else has it.
@@ -287,12 +317,13 @@ impl Writer {
             looked_up_at: self.tail.frontier.size(),
             case_must_have: None,
             report: None,
+            signed_by: None,
             reply,
         }
     }
 
     /// Stores checkpoints that wait for a transaction to ride in.
-    fn flush(&mut self) {
+    pub fn flush(&mut self) {
         let notes = self.unstored.all();
         if notes.is_empty() {
             return;
@@ -462,6 +493,14 @@ impl Writer {
                 });
                 break;
             }
+            let replaced = batch
+                .signed_by
+                .as_ref()
+                .is_some_and(|k| !rotation::in_force(&self.keys, k));
+            if replaced {
+                batch.reply.answer(Err(AppendError::KeyReplaced));
+                continue;
+            }
             match admit(&mut *t, &batch, &self.recent, &in_group, place.cases) {
                 Ok(None) => {}
                 Ok(Some(refusal)) => {
@@ -519,7 +558,8 @@ impl Writer {
         let commitment = Commitment {
             size: head.size,
             root: head.root,
-            key_id: self.keyring.checkpoint.vkey().id(),
+            // At a change of keys this is the old one: the entries were committed under it.
+            key_id: self.keys.get().newest(Purpose::Checkpoint).id(),
             note: None,
         };
         let notes = self.unstored.all();
@@ -538,6 +578,9 @@ impl Writer {
 
     /// Signs the committed head, guards it, and answers.
     fn answer(&mut self, placed: Vec<Placed>, head: Head, nodes: HashMap<NodeId, Hash>) {
+        if self.dies(Point::Committed) {
+            return;
+        }
         self.step = None;
         for p in &placed {
             self.books.stored(&p.batch.rows);
@@ -545,14 +588,30 @@ impl Writer {
                 self.recent.add(prepared.eid, *seq);
             }
         }
-        let note = Checkpoint {
-            origin: self.origin.clone(),
-            size: head.size,
-            root: head.root,
-        }
-        .sign(&self.keyring.checkpoint);
+        let signed = self.follow_placed(&placed).and_then(|()| {
+            let checkpoint = Checkpoint {
+                origin: self.origin.clone(),
+                size: head.size,
+                root: head.root,
+            };
+            rotation::sign(&self.keyring, &self.keys.get(), &checkpoint)
+                .ok_or_else(|| AppendError::Unavailable("a key to sign with is not held".into()))
+        });
+        let note = match signed {
+            Ok(note) => note,
+            Err(e) => {
+                tracing::error!(component = "sequencer", error = %e, "a commit cannot be signed; nothing is acknowledged");
+                self.doubtful = true;
+                return refuse_all(placed.into_iter().map(|p| p.batch).collect(), || {
+                    AppendError::Unavailable(e.to_string())
+                });
+            }
+        };
         self.unstored.add(head.size, note.clone());
         self.signed = Some(head);
+        if self.dies(Point::Signed) {
+            return;
+        }
         if let Err(e) = self.guard.write(&note) {
             // The entries stand, but nobody may be told before the guard knows: a retry gets the first receipts.
             tracing::error!(component = "sequencer", error = %e, retryable = true, "the guard file cannot be written; nothing is acknowledged");
@@ -577,8 +636,24 @@ impl Writer {
         }
     }
 
+    /// Takes note of a change of keys among what was committed.
+    fn follow_placed(&mut self, placed: &[Placed]) -> AppendResult<()> {
+        let rotated = placed.iter().flat_map(|p| {
+            let pairs = p.batch.entries.iter().zip(&p.entries);
+            pairs.filter(|(prepared, _)| prepared.kind == KEY_ROTATED)
+        });
+        let mut history = self.keys.get();
+        for (_, (seq, bytes, _)) in rotated {
+            let damaged = |e: String| StoreError::Damaged(format!("entry {seq}: {e}"));
+            let leaf = Leaf::decode(bytes).map_err(|e| damaged(e.to_string()))?;
+            history.follow(&leaf).map_err(|e| damaged(e.to_string()))?;
+            self.follow(history.clone());
+        }
+        Ok(())
+    }
+
     /// Brings the guard up to the committed head, after a commit whose guarding failed.
-    fn settle(&mut self) -> AppendResult<()> {
+    pub fn settle(&mut self) -> AppendResult<()> {
         if self.doubtful {
             self.reload().map_err(|e| AppendError::from_store(&e))?;
         }
@@ -609,7 +684,7 @@ impl Writer {
 
     /// Reads the ledger's end again after a commit of unknown fate. What does not contain the newest signed head is
     /// another history: it is refused, and nothing is ever signed on it.
-    fn reload(&mut self) -> Result<(), StoreError> {
+    pub fn reload(&mut self) -> Result<(), StoreError> {
         let tail = super::recover::tail(&*self.reader)?;
         let head = Head {
             size: tail.frontier.size(),
@@ -620,9 +695,17 @@ impl Writer {
         }
         // The commit may have reached the disk after all: its head is signed as it is at a start, or its entries would
         // never have a receipt.
+        let history = super::recover::history(&*self.reader, &self.origin)
+            .map_err(|e| StoreError::Damaged(e.to_string()))?;
+        self.follow(history.clone());
+        // A new key that no entry names will not be named any more.
+        if let Err(e) = self.keyring.signing().discard() {
+            tracing::warn!(component = "sequencer", error = %e, "a key that was never in force is not destroyed");
+        }
         let unsigned = super::recover::unsigned(
             &*self.reader,
             &self.keyring,
+            &history,
             &self.origin,
             head,
             self.signed,

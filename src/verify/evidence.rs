@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::custody;
-use super::format::{MAX_CONSISTENCY, Predicate, ProvenEntry, ReportFile};
+use super::format::{
+    Bridge, BridgesFile, MAX_BRIDGES, MAX_CONSISTENCY, Predicate, ProvenEntry, ReportFile,
+};
+use super::keys::{BridgeError, Crossed, TrustedKeys};
 use super::outcome::{Code, Log, Stop};
 use super::service::is_service;
 use crate::ledger::checkpoint::{Checkpoint, CheckpointError};
@@ -35,11 +38,18 @@ pub struct Trusted {
     pub cosigners: Vec<(u64, Vkey)>,
 }
 
-/// Opens a checkpoint of `origin`: one of the pinned Ed25519 keys that bear the origin's name must have signed it.
-/// Keys of witnesses (cosignature/v1) never stand in for the ledger's own.
+impl Trusted {
+    /// The earliest word of a pinned witness, in seconds since 1970.
+    pub fn first_witnessed(&self) -> Option<u64> {
+        self.cosigners.iter().map(|(time, _)| *time).min()
+    }
+}
+
+/// Opens a checkpoint of the ledger that `trust` is about: a trusted key that is in force at its size must have signed it.
+/// Of `keys` only those of witnesses (cosignature/v1) are looked at, and they never stand in for the ledger's own.
 pub fn open_checkpoint(
     note: &str,
-    origin: &str,
+    trust: &TrustedKeys,
     keys: &[Vkey],
     place: &str,
     log: &mut Log,
@@ -48,11 +58,8 @@ pub fn open_checkpoint(
         let text = format!("{e}. Without it no entry is proven.");
         log.stop(Code::CheckpointForm, place, text)
     })?;
-    let own: Vec<Vkey> = keys
-        .iter()
-        .filter(|k| k.algorithm() == Algorithm::Ed25519 && k.name() == origin)
-        .cloned()
-        .collect();
+    let origin = trust.origin();
+    let own: Vec<Vkey> = trust.keys().iter().map(|k| k.vkey.clone()).collect();
     if own.is_empty() {
         let text = format!(
             "This is about the ledger `{origin}`, and none of the pinned keys is that ledger's. Nothing in it can be believed."
@@ -74,7 +81,29 @@ pub fn open_checkpoint(
         }
         e => log.stop(Code::CheckpointSignature, place, format!("{e}: the checkpoint was changed after signing, so no entry is proven.")),
     })?;
-    let signers: Vec<Vkey> = signers.into_iter().cloned().collect();
+    let mut signers: Vec<Vkey> = signers.into_iter().cloned().collect();
+    let in_force = trust.at(checkpoint.size);
+    let retired = signers
+        .iter()
+        .find_map(|k| Some((k, trust.retired(k, checkpoint.size)?)))
+        .map(|(k, until)| (k.clone(), until));
+    signers.retain(|k| in_force.contains(k));
+    if signers.is_empty() {
+        return Err(match retired {
+            Some((key, until)) => {
+                let text = format!(
+                    "The checkpoint of {} entries is signed by {key}, which was replaced by the last of the first {until} entries. \
+                     Whoever signed it held a key that should have been destroyed.",
+                    checkpoint.size
+                );
+                log.stop(Code::KeyRetired, place, text)
+            }
+            None => {
+                let text = "The key that signed the checkpoint came into force only later, so no entry is proven.";
+                log.stop(Code::CheckpointKey, place, text)
+            }
+        });
+    }
     let cosigners = cosigners(&parsed, keys).map_err(|e| {
         log.stop(
             Code::CheckpointSignature,
@@ -87,6 +116,76 @@ pub fn open_checkpoint(
         signers,
         cosigners,
     })
+}
+
+/// Crosses the bridges of a file, in ledger order.
+pub fn cross(
+    trust: &mut TrustedKeys,
+    bridges: &[Bridge],
+    keys: &[Vkey],
+    place: &str,
+    log: &mut Log,
+) -> Result<(), Stop> {
+    if bridges.len() > MAX_BRIDGES {
+        let text = format!("There are more than {MAX_BRIDGES} bridges.");
+        return Err(log.stop(Code::KeyBridge, place, text));
+    }
+    let mut last = None;
+    for (i, bridge) in bridges.iter().enumerate() {
+        let place = format!("{place}/{i}");
+        trust.cross(bridge, keys).map_err(|e| {
+            let code = match e {
+                BridgeError::Retired(_) => Code::KeyRetired,
+                _ => Code::KeyBridge,
+            };
+            let text =
+                format!("The bridge from one checkpoint key to the next does not hold: {e}.");
+            log.stop(code, &place, text)
+        })?;
+        let size = trust.crossed().last().map(|c| c.rotation.bridge());
+        if last >= size {
+            let text = "The bridges are not in ledger order, or one stands twice.";
+            return Err(log.stop(Code::KeyBridge, place, text));
+        }
+        last = size;
+    }
+    Ok(())
+}
+
+/// Checks that crossed bridges and a checkpoint are of one history.
+pub fn join(
+    crossed: &[Crossed],
+    head: &Checkpoint,
+    place: &str,
+    log: &mut Log,
+) -> Result<(), Stop> {
+    match crossed.iter().position(|c| !c.joins(head)) {
+        None => Ok(()),
+        Some(i) => {
+            let text = format!(
+                "The bridge of size {} and the checkpoint's tree of {} entries are not proven to be one history.",
+                crossed[i].rotation.bridge(),
+                head.size
+            );
+            Err(log.stop(Code::KeyBridge, format!("{place}/{i}"), text))
+        }
+    }
+}
+
+/// What a verifier trusts before looking at the evidence: pinned keys, and those behind bridges brought along.
+pub fn trust(
+    origin: &str,
+    keys: &[Vkey],
+    brought: Option<&BridgesFile>,
+    log: &mut Log,
+) -> Result<TrustedKeys, Stop> {
+    let mut trust = TrustedKeys::pinned(origin, keys);
+    if let Some(file) = brought {
+        cross(&mut trust, &file.bridges, keys, "bridges:/bridges", log)?;
+        let head = open_checkpoint(&file.checkpoint, &trust, keys, "bridges:/checkpoint", log)?;
+        join(trust.crossed(), &head.checkpoint, "bridges:/bridges", log)?;
+    }
+    Ok(trust)
 }
 
 /// The pinned witnesses that cosigned a note, with the time that each says.
@@ -159,6 +258,8 @@ pub struct Proven {
     pub known: BTreeMap<u64, Known>,
     /// Roots at other sizes that belong to the same history.
     pub roots: BTreeMap<u64, Hash>,
+    /// The ledger's keys that are trusted.
+    pub trust: TrustedKeys,
 }
 
 /// Reads all leaves and proves each of them.
@@ -166,16 +267,22 @@ pub fn prove(
     file: &ReportFile,
     predicate: &Predicate,
     keys: &[Vkey],
+    mut trust: TrustedKeys,
     log: &mut Log,
 ) -> Result<Proven, Stop> {
     let evidence = &file.evidence;
-    let trusted = open_checkpoint(
-        &evidence.checkpoint,
-        &predicate.ledger,
+    let brought = trust.crossed().len();
+    cross(
+        &mut trust,
+        &evidence.bridges,
         keys,
-        "/evidence/checkpoint",
+        "/evidence/bridges",
         log,
     )?;
+    let place = "/evidence/checkpoint";
+    let trusted = open_checkpoint(&evidence.checkpoint, &trust, keys, place, log)?;
+    let crossed = &trust.crossed()[brought..];
+    join(crossed, &trusted.checkpoint, "/evidence/bridges", log)?;
     let mut known = payload_leaves(predicate, log);
     custody_leaves(predicate, &mut known, log);
     log.checkpoint()?;
@@ -225,11 +332,26 @@ pub fn prove(
         log.add(Code::EvidenceAbsent, "/evidence/entries", text);
     }
     log.checkpoint()?;
-    let roots = consistency(file, head, log)?;
+    let mut roots = consistency(file, head, log)?;
+    for (i, bridge) in trust.crossed()[brought..].iter().enumerate() {
+        let same = known
+            .get(&bridge.rotation.seq)
+            .is_some_and(|k| k.hash == bridge.leaf);
+        if !same {
+            let text = format!(
+                "The change of keys at entry {} is shown as a bridge, but not among the proven entries.",
+                bridge.rotation.seq
+            );
+            let place = format!("/evidence/bridges/{i}");
+            return Err(log.stop(Code::KeyRotation, place, text));
+        }
+        roots.insert(bridge.rotation.bridge(), bridge.root);
+    }
     Ok(Proven {
         trusted,
         known,
         roots,
+        trust,
     })
 }
 

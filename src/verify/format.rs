@@ -43,6 +43,9 @@ pub const MAX_CUSTODY: usize = 1_000;
 /// Most consistency proofs in one file.
 pub const MAX_CONSISTENCY: usize = 64;
 
+/// Most bridges in one file.
+pub const MAX_BRIDGES: usize = 1_000;
+
 /// How much one file, or one payload, may hold.
 pub const LIMITS: Limits = Limits {
     depth: 64,
@@ -77,6 +80,49 @@ pub struct Evidence {
     /// outside party can be compared. Left out when there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consistency: Vec<ConsistencyProof>,
+    /// The changes of the checkpoint key up to the checkpoint, in ledger order, so that a verifier who pinned an earlier
+    /// key finds the one that signed. Left out when there were none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bridges: Vec<Bridge>,
+}
+
+/// A change of the checkpoint key: the tree that ends with its entry, signed by both keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bridge {
+    /// The exact text of the `key.rotated`.
+    pub leaf: String,
+    /// Its inclusion proof in the checkpoint's tree, whose last leaf it is; base64.
+    #[serde(with = "text::b64::list")]
+    pub path: Vec<Hash>,
+    /// The signed checkpoint of that tree, with the signatures of both keys.
+    pub checkpoint: String,
+    /// Consistency proof from that tree to the one of the checkpoint that the bridges come with; base64.
+    #[serde(with = "text::b64::list")]
+    pub consistency: Vec<Hash>,
+}
+
+/// The changes of a ledger's checkpoint key, as a file of their own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BridgesFile {
+    /// A signed checkpoint to which the bridges are joined.
+    pub checkpoint: String,
+    /// The bridges up to it, in ledger order; may be empty.
+    pub bridges: Vec<Bridge>,
+}
+
+impl BridgesFile {
+    /// Reads a file, strictly, without verifying it.
+    ///
+    /// # Errors
+    /// What is wrong with its form, in words.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() > MAX_FILE {
+            return Err(format!("it is longer than {MAX_FILE} bytes"));
+        }
+        strict(bytes)
+    }
 }
 
 /// A leaf with its inclusion proof to the checkpoint.

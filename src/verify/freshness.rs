@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Trust;
 use super::evidence::{Trusted, cosigners};
+use super::keys::TrustedKeys;
 use super::outcome::{Code, Freshness, Log, Touches, Verdict};
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::{Algorithm, Vkey};
@@ -16,28 +17,37 @@ pub struct Fresh {
     pub verdict: Verdict<Freshness>,
     /// Seconds since 1970, by the witnesses' clocks; none when no trusted witness signed.
     pub as_of: Option<u64>,
+    /// The sizes of the checkpoints from outside that agree.
+    pub agreeing: Vec<u64>,
 }
 
 /// Compares what the verifier brought along with the history that the evidence shows.
 ///
-/// A checkpoint from outside counts when it is of this ledger and a pinned key signed it (the ledger's own or a
-/// witness's). It agrees when the root at its size is known to belong to the same history: the evidence's own size, or
-/// one that a consistency proof of the file joins to it. Another root at such a size, up to the evidence's own, is a
-/// contradiction: the ledger has shown two histories. At any other size nothing can be said.
+/// A checkpoint from outside counts when it is of this ledger and a trusted key signed it (the ledger's own that is in
+/// force at its size, or a pinned witness's). It agrees when the root at its size is known to belong to the same history:
+/// the evidence's own size, or one that a consistency proof of the file joins to it. Another root at such a size, up to
+/// the evidence's own, is a contradiction: the ledger has shown two histories. At any other size nothing can be said.
 pub fn judge(
     trusted: &Trusted,
+    own_keys: &TrustedKeys,
     roots: &BTreeMap<u64, Hash>,
     trust: &Trust<'_>,
     log: &mut Log,
 ) -> Fresh {
+    let mut agreeing = Vec::new();
     let mut agreed: Option<u64> = None;
     let mut unjoined: Option<u64> = None;
     let mut as_of: Option<u64> = None;
     let origin = &trusted.checkpoint.origin;
-    let of_ledger = |k: &&Vkey| k.algorithm() == Algorithm::CosignatureV1 || k.name() == origin;
-    let keys: Vec<Vkey> = trust.keys.iter().filter(of_ledger).cloned().collect();
+    let witnesses = trust
+        .keys
+        .iter()
+        .filter(|k| k.algorithm() == Algorithm::CosignatureV1);
+    let witnesses: Vec<Vkey> = witnesses.cloned().collect();
     for (i, note) in trust.outside.iter().enumerate() {
         let place = format!("outside checkpoint {i}");
+        let size = Checkpoint::parse_unverified(note).map_or(0, |(c, _)| c.size);
+        let keys = [own_keys.at(size), witnesses.clone()].concat();
         let kept = match Checkpoint::open(note, origin, &keys) {
             Ok(kept) => kept,
             Err(e) => {
@@ -52,7 +62,8 @@ pub fn judge(
         match roots.get(&kept.size) {
             Some(root) if *root == kept.root => {
                 agreed = agreed.max(Some(kept.size));
-                as_of = as_of.max(cosigned_at(note, &keys, trust));
+                agreeing.push(kept.size);
+                as_of = as_of.max(cosigned_at(note, &witnesses, trust));
             }
             // Nobody signed a root beyond the evidence's own size: whoever passes the file on can extend its tree as they
             // please, so another root there accuses nobody.
@@ -79,7 +90,11 @@ pub fn judge(
     if let (Some(time), Some(now)) = (as_of, trust.now) {
         verdict.reason.push_str(&age(time, now));
     }
-    Fresh { verdict, as_of }
+    Fresh {
+        verdict,
+        as_of,
+        agreeing,
+    }
 }
 
 /// When these cosigners vouched, and who they are in words: with a policy the moment since which its quorum stands, else

@@ -15,6 +15,7 @@ pub mod format;
 mod freshness;
 mod judgement;
 pub mod ledger;
+pub mod keys;
 mod outcome;
 pub mod receipt;
 pub mod report;
@@ -46,4 +47,8 @@ pub struct Trust<'a> {
     pub outside: &'a [String],
     /// What time it is, to state how old a witness's word is.
     pub now: Option<Timestamp>,
+    /// Changes of the checkpoint key that the verifier knows of: a key that they replaced signs nothing beyond them.
+    pub bridges: Option<&'a format::BridgesFile>,
+    /// Keys that somebody else may have held.
+    pub compromised: &'a [keys::Compromise],
 }

@@ -113,6 +113,12 @@ codes! {
     KeyRotation = "key.rotation" Integrity;
     /// The key that signed the checkpoint is not the one that the ledger names.
     KeyCheckpoint = "key.checkpoint" Integrity;
+    /// A bridge from one checkpoint key to the next does not hold.
+    KeyBridge = "key.bridge" Integrity;
+    /// A key that was replaced has signed a checkpoint beyond its bridge.
+    KeyRetired = "key.retired" Integrity;
+    /// Somebody else may have held the key that proves it, and no word from outside is older.
+    KeyCompromised = "key.compromised" Integrity;
     /// The report's own entry is not proven.
     IssuedAbsent = "issued.absent" Integrity;
     /// The report's own entry is about another report.
@@ -239,6 +245,8 @@ pub enum Integrity {
     Intact,
     /// Something is, or cannot be checked.
     Broken,
+    /// Nothing is found altered, but somebody else may have held the key that proves it.
+    Unprovable,
 }
 
 /// Are all entries of the case's chain present, up to the report's own entry?
@@ -522,6 +530,20 @@ impl Log {
     /// The first problem that decides this verdict.
     pub fn first(&self, touches: Touches) -> Option<&Problem> {
         self.0.iter().find(|p| p.touches == touches)
+    }
+
+    /// The verdict on integrity, when there is anything against it.
+    pub fn against_integrity(&self) -> Option<Verdict<Integrity>> {
+        let touches = || self.0.iter().filter(|p| p.touches == Touches::Integrity);
+        let broken = touches().find(|p| p.code != Code::KeyCompromised);
+        let (verdict, first) = match broken {
+            Some(first) => (Integrity::Broken, first),
+            None => (Integrity::Unprovable, touches().next()?),
+        };
+        Some(Verdict {
+            verdict,
+            reason: first.explanation.clone(),
+        })
     }
 
     /// Goes on only when no problem was found that decides integrity.

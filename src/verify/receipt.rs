@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::Trust;
-use super::evidence::{Known, Trusted, open_checkpoint, read_leaf};
+use super::evidence::{Known, Trusted, open_checkpoint, read_leaf, trust as trusted_keys};
 use super::format::parse;
 use super::freshness;
+use super::keys::{Compromise, TrustedKeys, is_before};
 use super::outcome::{Code, Committed, Integrity, Log, ReceiptCheck, Stop, Touches, Verdict};
 use crate::json::{canonical, pointer};
 use crate::ledger::content::Pool;
@@ -44,12 +45,12 @@ pub fn verify(text: &str, keys: &[Vkey], event: Option<&EventCheck<'_>>) -> Rece
 #[must_use]
 pub fn verify_by(text: &str, trust: &Trust<'_>, event: Option<&EventCheck<'_>>) -> ReceiptCheck {
     let mut log = Log::default();
-    let proven = prove(text, trust.keys, &mut log).ok();
+    let proven = prove(text, trust, &mut log).ok();
     let (freshness, as_of) = match &proven {
-        Some((trusted, _)) => {
+        Some((trusted, own, _)) => {
             let head = &trusted.checkpoint;
             let roots = BTreeMap::from([(head.size, head.root)]);
-            let fresh = freshness::judge(trusted, &roots, trust, &mut log);
+            let fresh = freshness::judge(trusted, own, &roots, trust, &mut log);
             (fresh.verdict, fresh.as_of)
         }
         None => (
@@ -60,8 +61,12 @@ pub fn verify_by(text: &str, trust: &Trust<'_>, event: Option<&EventCheck<'_>>) 
             None,
         ),
     };
-    let integrity = match log.first(Touches::Integrity) {
-        Some(p) => Verdict { verdict: Integrity::Broken, reason: p.explanation.clone() },
+    if let Some((trusted, own, known)) = &proven {
+        stolen(trusted, own, known, trust.compromised, &mut log);
+    }
+    let proven = proven.map(|(trusted, _, known)| (trusted, known));
+    let integrity = match log.against_integrity() {
+        Some(verdict) => verdict,
         None => Verdict { verdict: Integrity::Intact, reason: "The entry stands in the ledger at its place, under a checkpoint that a pinned key signed.".into() },
     };
     let event = match (&proven, event) {
@@ -94,11 +99,44 @@ pub fn verify_by(text: &str, trust: &Trust<'_>, event: Option<&EventCheck<'_>>) 
     }
 }
 
-fn prove(text: &str, keys: &[Vkey], log: &mut Log) -> Result<(Trusted, Known), Stop> {
+/// Whether somebody else may have held the key that signed, with no earlier word of a witness.
+fn stolen(
+    trusted: &Trusted,
+    own: &TrustedKeys,
+    known: &Known,
+    compromised: &[Compromise],
+    log: &mut Log,
+) {
+    // At a bridge two keys sign; one that nobody stole is enough.
+    let times: Option<Vec<Timestamp>> = trusted
+        .signers
+        .iter()
+        .map(|k| own.stolen_since(k, compromised))
+        .collect();
+    let Some(since) = times.and_then(|t| t.into_iter().max()) else {
+        return;
+    };
+    if !trusted
+        .first_witnessed()
+        .is_some_and(|s| is_before(s, since)) {
+        let text = format!(
+            "Somebody else may have held the key that signed the checkpoint since {since}, and no pinned witness says that entry {} was there before.",
+            known.leaf.seq
+        );
+        log.add(Code::KeyCompromised, "checkpoint", text);
+    }
+}
+
+fn prove(
+    text: &str,
+    trust: &Trust<'_>,
+    log: &mut Log,
+) -> Result<(Trusted, TrustedKeys, Known), Stop> {
     let receipt = Receipt::parse(text)
         .map_err(|e| log.stop(Code::ReceiptForm, "receipt", format!("{e}.")))?;
     let origin = receipt.checkpoint.split('\n').next().unwrap_or_default();
-    let trusted = open_checkpoint(&receipt.checkpoint, origin, keys, "checkpoint", log)?;
+    let own = trusted_keys(origin, trust.keys, trust.bridges, log)?;
+    let trusted = open_checkpoint(&receipt.checkpoint, &own, trust.keys, "checkpoint", log)?;
     let known = read_leaf(&receipt.leaf, origin, "extra", log).ok_or(Stop)?;
     log.checkpoint()?;
     if known.leaf.seq != receipt.index {
@@ -113,7 +151,7 @@ fn prove(text: &str, keys: &[Vkey], log: &mut Log) -> Result<(Trusted, Known), S
         let text = format!("Entry {} is not proven to stand in the ledger: {e}. The leaf, the proof or the checkpoint was changed.", receipt.index);
         log.stop(Code::ReceiptInclusion, "proof", text)
     })?;
-    Ok((trusted, known))
+    Ok((trusted, own, known))
 }
 
 fn committed(log: &Log) -> Verdict<Committed> {

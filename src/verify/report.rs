@@ -10,6 +10,7 @@ use super::format::{
 };
 use super::freshness;
 use super::judgement::{self, Judge};
+use super::keys::{self, OutsideWord};
 use super::outcome::{
     Basis, Code, Content, Custody, Freshness, Heading, Integrity, Log, Process, ProcessVerdict,
     ReportCheck, Sequence, Stop, Touches, Verdict, Verdicts,
@@ -129,7 +130,8 @@ fn run(
     facts.entry_count = predicate.entries.len() as u64;
     values(predicate, log)?;
 
-    let proven = evidence::prove(&file, predicate, trust.keys, log)?;
+    let own = evidence::trust(&predicate.ledger, trust.keys, trust.bridges, log)?;
+    let proven = evidence::prove(&file, predicate, trust.keys, own, log)?;
     facts.checkpoint_size = Some(proven.trusted.checkpoint.size);
     let duties = service::duties(&proven, predicate, log)?;
     signature(&file, &payload, &proven, &duties, log)?;
@@ -168,9 +170,10 @@ fn run(
     });
     case::ids(&entries, predicate.case, log);
     judgement::references(predicate, &entries, log);
-    let fresh = freshness::judge(&proven.trusted, &proven.roots, trust, log);
+    let fresh = freshness::judge(&proven.trusted, &proven.trust, &proven.roots, trust, log);
     facts.freshness = Some(fresh.verdict);
     facts.as_of = fresh.as_of.map(freshness::time_text);
+    compromised(&proven, &duties, &fresh.agreeing, trust, log);
     facts.stated = Some((predicate.judgement.elements, predicate.judgement.controls));
     recompute(predicate, &entries, judge, facts, log);
     facts.entries = entries;
@@ -305,6 +308,74 @@ fn signature(
     Ok(())
 }
 
+/// Entries that only a key vouches for which somebody else may have held.
+fn compromised(
+    proven: &Proven,
+    duties: &Duties,
+    agreed: &[u64],
+    trust: &Trust<'_>,
+    log: &mut Log,
+) {
+    let head = (
+        proven.trusted.checkpoint.size,
+        proven.trusted.first_witnessed(),
+    );
+    let bridges = proven.trust.crossed().iter();
+    let joined = bridges.filter(|c| proven.roots.get(&c.rotation.bridge()) == Some(&c.root));
+    let witnessed = joined
+        .map(|c| (c.rotation.bridge(), c.witnessed))
+        .chain([head])
+        .filter_map(|(size, time)| Some((size, Some(time?))));
+    let words: Vec<OutsideWord> = witnessed
+        .chain(agreed.iter().map(|size| (*size, None)))
+        .map(|(size, time)| OutsideWord { size, time })
+        .collect();
+    for gap in keys::unprovable(&duties.keys, trust.compromised, &words, trust.keys) {
+        let hit: Vec<String> = ranges(proven.known.keys().copied().filter(|s| gap.contains(*s)));
+        if !hit.is_empty() {
+            let text = format!(
+                "Somebody else may have held the checkpoint key {} since {}, and no word from outside says that these entries were there before: {}. \
+                 They cannot be proven with this key.",
+                gap.key,
+                gap.since,
+                hit.join(", ")
+            );
+            let place = format!("entry {}", gap.first);
+            log.add(Code::KeyCompromised, place, text);
+        }
+    }
+    if let Some(since) = keys::report_unprovable(&duties.keys, trust.compromised, &words, duties.issued) {
+        let text = format!(
+            "Somebody else may have held the report key {} since {since}, and no word from outside says that entry {} (`report.issued`) was there before.",
+            duties.report_key, duties.issued
+        );
+        log.add(
+            Code::KeyCompromised,
+            format!("entry {}", duties.issued),
+            text,
+        );
+    }
+}
+
+/// Ascending positions, runs of them shortened.
+fn ranges(positions: impl Iterator<Item = u64>) -> Vec<String> {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for seq in positions {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == seq => *last = seq,
+            _ => runs.push((seq, seq)),
+        }
+    }
+    let text = |(first, last): (u64, u64)| {
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first} to {last}")
+        }
+    };
+    runs.into_iter().map(text).collect()
+}
+
 /// The in-toto subject: the payload's last leaf.
 fn subject(statement: &Statement, proven: &Proven, log: &mut Log) {
     let last = proven.known.iter().rfind(|(_, k)| k.payload);
@@ -358,12 +429,10 @@ fn recompute(
 }
 
 fn verdicts(facts: &Facts, log: &Log) -> Verdicts {
-    let broken = log.first(Touches::Integrity);
-    let integrity = match broken {
-        Some(p) => Verdict {
-            verdict: Integrity::Broken,
-            reason: p.explanation.clone(),
-        },
+    let against = log.against_integrity();
+    let broken = against.is_some();
+    let integrity = match against {
+        Some(verdict) => verdict,
         None => Verdict {
             verdict: Integrity::Intact,
             reason: format!(
@@ -373,10 +442,10 @@ fn verdicts(facts: &Facts, log: &Log) -> Verdicts {
         },
     };
     Verdicts {
-        sequence: sequence(facts, log, broken.is_some()),
-        freshness: freshness_verdict(facts, broken.is_some()),
-        elements: process(facts, broken.is_some(), facts.stated.map(|s| s.0)),
-        controls: process(facts, broken.is_some(), facts.stated.map(|s| s.1)),
+        sequence: sequence(facts, log, broken),
+        freshness: freshness_verdict(facts, broken),
+        elements: process(facts, broken, facts.stated.map(|s| s.0)),
+        controls: process(facts, broken, facts.stated.map(|s| s.1)),
         integrity,
     }
 }

@@ -2,19 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::custody::{self, RECORD_ACCESSED};
 use super::evidence::Proven;
 use super::format::Predicate;
 use super::outcome::{Code, Log, Stop};
-use crate::ledger::note::{Algorithm, Vkey};
+use crate::ledger::keys::{KEY_ROTATED, KeyHistory, LEDGER_CREATED, Purpose};
+use crate::ledger::note::Vkey;
 use crate::ledger::{Hash, Leaf};
 
-/// Event type of a ledger's first entry.
-pub const LEDGER_CREATED: &str = "ledger.created";
-/// Event type of a change of keys.
-pub const KEY_ROTATED: &str = "key.rotated";
 /// Event type of a report's own entry.
 pub const REPORT_ISSUED: &str = "report.issued";
 /// Event type of an erasure on request.
@@ -91,6 +88,8 @@ impl Erasure {
 pub struct Duties {
     /// The key that must have signed the report.
     pub report_key: Vkey,
+    /// The ledger's keys, as its entries name them.
+    pub keys: KeyHistory,
     /// Position of the report's own entry.
     pub issued: u64,
     /// Erasures, in ledger order.
@@ -130,24 +129,19 @@ pub fn duties(proven: &Proven, predicate: &Predicate, log: &mut Log) -> Result<D
         let text = "The report's own entry (`report.issued`) is not in the evidence: this report is not proven to be on record.";
         return Err(log.stop(Code::IssuedAbsent, "/evidence/entries", text));
     };
-    let report_key = keys_in_force(proven, issued, log)?;
+    let keys = keys_in_force(proven, log)?;
     issued_fact(proven, predicate, issued, log);
     custody::place(&proven.known, predicate, issued, log);
     Ok(Duties {
-        report_key,
+        report_key: keys.report_key_at(issued).clone(),
+        keys,
         issued,
         erasures,
     })
 }
 
-fn vkey(fact: &Map<String, Value>, name: &str) -> Option<Vkey> {
-    Vkey::parse(fact.get(name)?.as_str()?)
-        .ok()
-        .filter(|k| k.algorithm() == Algorithm::Ed25519)
-}
-
-/// Follows the key facts from the first entry; gives the report key in force before `issued`.
-fn keys_in_force(proven: &Proven, issued: u64, log: &mut Log) -> Result<Vkey, Stop> {
+/// Follows the key facts from the first entry; the checkpoint key in force at the checkpoint's size must have signed it.
+fn keys_in_force(proven: &Proven, log: &mut Log) -> Result<KeyHistory, Stop> {
     let Some(genesis) = proven
         .known
         .get(&0)
@@ -156,49 +150,46 @@ fn keys_in_force(proven: &Proven, issued: u64, log: &mut Log) -> Result<Vkey, St
         let text = "The ledger's first entry (`ledger.created`) is not in the evidence, so it is not known which key signs reports.";
         return Err(log.stop(Code::GenesisAbsent, "/evidence/entries", text));
     };
-    let fact = genesis.leaf.fact.as_ref();
-    let spec = fact.and_then(|f| f.get("spec")).and_then(Value::as_u64) == Some(1);
-    let keys = fact
-        .filter(|_| spec)
-        .and_then(|f| Some((vkey(f, "checkpoint_key")?, vkey(f, "report_key")?)));
-    let Some((mut checkpoint_key, mut report_key)) = keys else {
+    let mut keys = KeyHistory::begin(&genesis.leaf).map_err(|_| {
         let text = "The ledger's first entry does not name a checkpoint key and a report key of format v1.";
-        return Err(log.stop(Code::GenesisForm, "entry 0", text));
-    };
-    let mut newest_report_key = report_key.clone();
-    for (seq, known) in proven
+        log.stop(Code::GenesisForm, "entry 0", text)
+    })?;
+    let rotated = proven
         .known
         .iter()
-        .filter(|(_, k)| k.leaf.kind == KEY_ROTATED)
-    {
-        let fact = known.leaf.fact.as_ref();
-        let purpose = fact.and_then(|f| f.get("purpose")).and_then(Value::as_str);
-        let keys = fact.and_then(|f| Some((vkey(f, "old")?, vkey(f, "new")?)));
-        let current = match purpose {
-            Some("checkpoint") => &mut checkpoint_key,
-            Some("report") => &mut newest_report_key,
-            _ => {
-                let text = format!("Entry {seq} does not say which key it replaces.");
-                return Err(log.stop(Code::KeyRotation, format!("entry {seq}"), text));
-            }
-        };
-        let Some((_, new)) = keys.filter(|(old, _)| old == current) else {
+        .filter(|(_, k)| k.leaf.kind == KEY_ROTATED);
+    for (seq, known) in rotated {
+        if let Err(e) = keys.follow(&known.leaf) {
             let text = format!(
-                "Entry {seq} replaces a key that was not in force, or does not name both keys: an earlier rotation is not in the evidence, or this one is forged."
+                "The change of keys does not join up: {e}. An earlier one is not in the evidence, or this one is forged."
             );
             return Err(log.stop(Code::KeyRotation, format!("entry {seq}"), text));
-        };
-        // Every rotation is followed, so that later ones can be checked; the report's key is the one of its own time.
-        *current = new;
-        if *seq < issued {
-            report_key = newest_report_key.clone();
         }
     }
-    if !proven.trusted.signers.contains(&checkpoint_key) {
-        let text = "The ledger's own entries name another checkpoint key than the one that signed this checkpoint.";
-        return Err(log.stop(Code::KeyCheckpoint, "/evidence/checkpoint", text));
+    let size = proven.trusted.checkpoint.size;
+    let in_force = keys.signers(size);
+    let signers = &proven.trusted.signers;
+    if signers.iter().any(|k| in_force.contains(k)) {
+        return Ok(keys);
     }
-    Ok(report_key)
+    let spans = keys.spans(Purpose::Checkpoint);
+    let replaced = spans
+        .iter()
+        .find(|s| s.to.is_some_and(|to| to < size) && signers.contains(&s.vkey));
+    let (code, text) = match replaced {
+        Some(span) => (
+            Code::KeyRetired,
+            format!(
+                "The checkpoint of {size} entries is signed by {}, which the ledger's own entries replaced before.",
+                span.vkey
+            ),
+        ),
+        None => (
+            Code::KeyCheckpoint,
+            "The ledger's own entries name another checkpoint key than the one that signed this checkpoint.".to_owned(),
+        ),
+    };
+    Err(log.stop(code, "/evidence/checkpoint", text))
 }
 
 fn issued_fact(proven: &Proven, predicate: &Predicate, issued: u64, log: &mut Log) {

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, params};
 use whereas::keyring::{Keyring, Sealed, SlotId, random, seal};
 use whereas::ledger::checkpoint::Checkpoint;
+use whereas::ledger::keys::Purpose;
 use whereas::ledger::disclosure::{self, disclose};
 use whereas::ledger::tree::{Frontier, stored_index};
 use whereas::ledger::{CaseLink, Hash, Id16, Leaf, Timestamp};
-use whereas::sequencer::{Guard, LedgerPaths};
+use whereas::sequencer::{Guard, LedgerPaths, read_keys};
 
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -47,7 +48,12 @@ pub struct Forger {
 impl Forger {
     pub fn open(data: &Path, name: &str, origin: &str) -> Outcome<Self> {
         let paths = LedgerPaths::below(data, name);
-        let keyring = Keyring::open(&paths.keyring, origin)?;
+        let keys = read_keys(&paths, origin)?;
+        let keyring = Keyring::open(
+            &paths.keyring,
+            keys.newest(Purpose::Checkpoint),
+            keys.newest(Purpose::Report),
+        )?;
         let db = Connection::open(paths.database())?;
         Ok(Self {
             paths,
@@ -272,7 +278,7 @@ impl Forger {
             "INSERT INTO head VALUES (1, ?, ?)",
             params![i64::try_from(size)?, &frontier.root().0[..]],
         )?;
-        let signer = &self.keyring.checkpoint;
+        let signer = self.keyring.checkpoint();
         let mut commits: BTreeMap<u64, Option<String>> =
             commits.into_iter().filter(|(s, _)| *s <= size).collect();
         commits.entry(size).or_default();
@@ -285,7 +291,7 @@ impl Forger {
                 root,
             };
             let note = match power {
-                Power::WithKey => Some(checkpoint.sign(signer)),
+                Power::WithKey => Some(checkpoint.sign(&signer)),
                 Power::WithoutKey => old,
             };
             newest = note.clone().unwrap_or_default();

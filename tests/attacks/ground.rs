@@ -148,7 +148,7 @@ pub fn ledger(events: u64) -> Outcome<Ground> {
         Ok::<_, Box<dyn std::error::Error>>(report)
     })?;
     kept.push(ledger.checkpoint()?.1);
-    let key = ledger.keyring().checkpoint.vkey().clone();
+    let key = ledger.keyring().checkpoint().vkey().clone();
     runtime.block_on(ledger.close());
     Ok(Ground {
         dir,

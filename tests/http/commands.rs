@@ -38,8 +38,11 @@ fn a_ledger_is_created_once_and_under_a_possible_name() {
     }
     let listed = printed(&run(&["ledger", "list"]), 0);
     assert_eq!(listed, "claims\tledger.example/claims\n");
-    let secret = dir.path().join("data/keyring/claims/checkpoint.pem");
-    assert_eq!(mode(&secret), 0o600);
+    let keys = std::fs::read_dir(dir.path().join("data/keyring/claims")).unwrap();
+    let keys = keys.map(|k| k.unwrap().path());
+    let secrets: Vec<_> = keys.filter(|k| k.extension().is_some()).collect();
+    assert_eq!(secrets.len(), 3, "two signing keys and the id key");
+    assert!(secrets.iter().all(|s| mode(s) == 0o600));
     let unknown = printed(&run(&["keys", "none"]), 2);
     assert!(unknown.contains("there is no ledger `none`"), "{unknown}");
 }

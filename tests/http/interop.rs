@@ -208,7 +208,7 @@ fn gos_own_packages_follow_the_log() {
 
     let other = &service.server().ledgers[crate::harness::OTHER];
     let wrong = run(
-        &other.keyring().checkpoint.vkey().to_string(),
+        &other.keyring().checkpoint().vkey().to_string(),
         auditor.token(),
     );
     assert_eq!(wrong.status.code(), Some(1), "another key opens nothing");

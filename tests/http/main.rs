@@ -18,6 +18,7 @@ mod corpus;
 mod exports;
 mod input;
 mod interop;
+mod keys;
 mod logs;
 mod proofs;
 mod outside;

@@ -189,7 +189,7 @@ fn whatever_is_changed_in_the_file_is_refused() {
     }
     let stranger = p.service.server().ledgers[OTHER]
         .keyring()
-        .checkpoint
+        .checkpoint()
         .vkey()
         .clone();
     let other = verify::report::verify(text.as_bytes(), &[stranger], &[], None);

@@ -156,9 +156,7 @@ fn edit(dice: &mut Dice, document: &mut Value) -> String {
 fn signed_again(file: &Value, payload: &Value, forger: &Forger) -> Value {
     let payload = payload.to_string();
     let signature = forger
-        .keyring
-        .report
-        .sign_bytes(&pae(IN_TOTO, payload.as_bytes()));
+        .keyring.report().sign_bytes(&pae(IN_TOTO, payload.as_bytes()));
     let mut file = file.clone();
     file["envelope"]["payload"] = json!(b64(payload.as_bytes()));
     file["envelope"]["signatures"][0]["sig"] = json!(b64(&signature));
@@ -221,7 +219,7 @@ pub fn outside(ground: &Ground, forger: &Forger) -> Vec<Job> {
             size,
             root,
         };
-        checkpoint.sign(&forger.keyring.checkpoint)
+        checkpoint.sign(&forger.keyring.checkpoint())
     };
     let other = Hash::leaf(b"another history");
     let cases = [

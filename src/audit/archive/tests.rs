@@ -118,7 +118,7 @@ fn export(
     let (head, note) = ledger.checkpoint()?;
     let manifest = manifest(scope, content, head.size);
     let (_, bytes) = write(&ledger, &manifest, &note, &mut Everything, Vec::new())?;
-    let key = ledger.keyring().checkpoint.vkey().clone();
+    let key = ledger.keyring().checkpoint().vkey().clone();
     Ok((bytes, key))
 }
 

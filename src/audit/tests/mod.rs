@@ -105,7 +105,7 @@ impl Made {
             ledger.append(&batch, PRODUCER).await?;
         }
         Self::report(&ledger).await?;
-        let key = ledger.keyring().checkpoint.vkey().clone();
+        let key = ledger.keyring().checkpoint().vkey().clone();
         ledger.close().await;
         Ok(Self { dir, paths, key })
     }
@@ -114,7 +114,8 @@ impl Made {
     async fn report(ledger: &Ledger) -> Outcome {
         let id = Id16([7; 16]);
         let body = br#"{"not":"a statement"}"#;
-        let envelope = Envelope::sign(IN_TOTO, body, &ledger.keyring().report);
+        let signer = ledger.keyring().report();
+        let envelope = Envelope::sign(IN_TOTO, body, &signer);
         let fact = Map::from_iter([
             ("payload".to_owned(), json!(sha256(&[body]).to_hex())),
             ("report".to_owned(), json!(id.to_hex())),
@@ -125,7 +126,9 @@ impl Made {
             envelope: serde_json::to_string(&envelope)?,
             catalogues: Vec::new(),
         };
-        ledger.append_report(report, fact, None).await?;
+        ledger
+            .append_report(report, fact, None, signer.vkey())
+            .await?;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::cli::Failure;
 
 /// Talks to the service with one token.
-pub(super) struct Client {
+pub(in crate::cli) struct Client {
     base: String,
     token: String,
     agent: ureq::Agent,

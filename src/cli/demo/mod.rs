@@ -17,9 +17,9 @@ use super::verify::{judge_again, story};
 use super::{Config, Failure, Outcome, fail, keys, say, serve};
 use crate::ledger::Timestamp;
 use crate::ledger::note::Vkey;
-use crate::sequencer::{Clock, Ledger, SystemClock};
+use crate::sequencer::{Clock, Ledger, LedgerPaths, SystemClock};
 use crate::verify::{self, words};
-use client::Client;
+pub(super) use client::Client;
 
 /// Name of the demonstration's ledger.
 const LEDGER: &str = "demo";
@@ -143,10 +143,7 @@ impl Play {
     fn all(&self) -> Outcome {
         let administrator = super::read_text(&serve::administrator_token(&self.dir))?;
         let origin = format!("ledger.example/{LEDGER}");
-        let vkey = keys::vkey(
-            &self.dir.join("keyring").join(LEDGER).join("checkpoint.pem"),
-            &origin,
-        )?;
+        let vkey = keys::checkpoint_key(&LedgerPaths::below(&self.dir, LEDGER), &origin)?;
         std::fs::write(self.dir.join("ledger.vkey"), format!("{vkey}\n"))?;
         say(&format!("A new ledger in {}: {origin}", self.dir.display()))?;
         say(&format!("Its key, which a verifier pins: {vkey}"))?;

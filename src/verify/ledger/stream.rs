@@ -7,7 +7,8 @@ use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::{Algorithm, Note, NoteError, Vkey};
 use crate::ledger::tree::{Frontier, NodeId};
 use crate::ledger::{Hash, Leaf, LeafError, Timestamp};
-use crate::verify::service::{KEY_ROTATED, LEDGER_CREATED, is_service};
+use crate::ledger::keys::{KEY_ROTATED, LEDGER_CREATED};
+use crate::verify::service::is_service;
 
 /// How many confirmed sizes are kept for naming the last good point; with more, every second one is let go.
 const KEPT_SIZES: usize = 65_536;

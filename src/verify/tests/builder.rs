@@ -235,6 +235,17 @@ impl Ledger {
         }
     }
 
+    /// The bridge that ends with the `key.rotated` at `seq`, joined to the whole tree.
+    pub fn bridge(&self, seq: u64, signers: &[NoteSigner]) -> Bridge {
+        let size = seq + 1;
+        Bridge {
+            leaf: self.leaves[usize::try_from(seq).unwrap()].clone(),
+            path: inclusion(&self.nodes, seq, size).unwrap(),
+            checkpoint: self.checkpoint(size).sign_all(signers),
+            consistency: consistency(&self.nodes, size, self.size()).unwrap(),
+        }
+    }
+
     pub fn consistency(&self, first: u64) -> ConsistencyProof {
         let path = consistency(&self.nodes, first, self.size()).unwrap();
         ConsistencyProof {
@@ -410,6 +421,7 @@ impl Build {
             checkpoint: ledger.checkpoint(ledger.size()).sign(&self.checkpoint_key),
             entries,
             consistency: Vec::new(),
+            bridges: Vec::new(),
         }
     }
 

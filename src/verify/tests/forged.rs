@@ -236,7 +236,7 @@ fn keys_and_the_reports_own_entry() {
     refused(rotate(stranger), Code::KeyRotation);
     refused(rotate(|_| json!({"purpose": "dinner"})), Code::KeyRotation);
     let moved_on = |_: &Ledger| json!({"purpose": "checkpoint", "old": checkpoint_signer().vkey().to_string(), "new": signer(ORIGIN, 5).vkey().to_string()});
-    refused(rotate(moved_on), Code::KeyCheckpoint);
+    refused(rotate(moved_on), Code::KeyRetired);
 }
 
 /// A key of small order, under which anybody can make signatures.

@@ -4,6 +4,7 @@ mod builder;
 mod bytes;
 mod custody;
 mod forged;
+mod keys;
 mod receipts;
 mod sound;
 mod tampered;
@@ -30,6 +31,7 @@ fn every_code_is_in_the_corpus() {
     let corpus = [
         include_str!("custody.rs"),
         include_str!("forged.rs"),
+        include_str!("keys.rs"),
         include_str!("receipts.rs"),
         include_str!("sound.rs"),
         include_str!("tampered.rs"),

@@ -285,7 +285,7 @@ fn an_extension_that_nobody_signed_accuses_nobody() {
 }
 
 /// A cosignature line (C2SP tlog-cosignature), by hand.
-fn cosigned(note: &str, seconds: u64, seed: u8) -> (String, Vkey) {
+pub fn cosigned(note: &str, seconds: u64, seed: u8) -> (String, Vkey) {
     use ed25519_dalek::{Signer, SigningKey};
     let key = SigningKey::from_bytes(&[seed; 32]);
     let vkey = Vkey::new(
@@ -452,6 +452,7 @@ fn a_policy_needs_its_quorum_and_tells_since_when_it_stands() {
             policy: Some(&policy),
             outside,
             now: Timestamp::from_micros(i64::try_from(now).unwrap() * 1_000_000),
+            ..Trust::default()
         };
         let check = report::open_by(built.text().as_bytes(), &trust, Some(&JUDGE)).check;
         assert_eq!(check.problems, []);

@@ -208,7 +208,7 @@ impl Service {
     /// The key that a verifier would have pinned.
     pub fn vkey(&self) -> Vkey {
         let ledger = &self.server().ledgers[LEDGER];
-        ledger.keyring().checkpoint.vkey().clone()
+        ledger.keyring().checkpoint().vkey().clone()
     }
 
     pub fn size(&self) -> u64 {
