@@ -50,6 +50,7 @@ pub enum ExportContent {
 pub struct ExportQuery {
     /// What of the content: `none`, `digests`, `disclosed` or `sealed`. Without it the most that the caller's grants
     /// permit of `disclosed` and `digests`; for an administrator `sealed`.
+    #[param(inline, example = "digests")]
     content: Option<ExportContent>,
     /// One case: its id, or `~` and its pseudonym.
     #[param(example = "C-7")]
@@ -75,7 +76,7 @@ pub struct ExportQuery {
         ExportQuery
     ),
     responses(
-        (status = 200, description = "The export file", body = Vec<u8>, content_type = "application/x-tar"),
+        (status = 200, description = "The export file", body = Vec<u8>, content_type = "application/x-tar", example = json!("export.json …")),
         (status = 400, description = "The query is not understood", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not permitted", body = ProblemBody, content_type = "application/problem+json"),

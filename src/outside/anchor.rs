@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use super::client::Client;
 use super::{Anchor, AskError, Place, Shared, back_off};
-use crate::ledger::keys::Purpose;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::fork;
+use crate::ledger::keys::Purpose;
 use crate::sequencer::FromOutside;
 use crate::store::Anchored;
 use crate::witness::origin_hash;

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::anchor::{NEWEST, folder_of};
 use super::client::Client;
 use super::{AskError, Place, Settings};
-use crate::ledger::keys::Purpose;
 use crate::ledger::checkpoint::Checkpoint;
+use crate::ledger::keys::Purpose;
 use crate::sequencer::Ledger;
 use crate::store::StoreError;
 

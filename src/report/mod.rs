@@ -19,9 +19,8 @@ use crate::store::{EntryQuery, NewReport, ReportRow, StoreError};
 use crate::verify::custody::ACCESSES;
 use crate::verify::format::{
     Audience, Bridge, BridgesFile, CatalogueDigest, CustodyEntry, Evidence, PREDICATE,
-    PayloadEntry, Predicate,
-    ProvenEntry, ReportFile, STATEMENT, Sha256Digest, SignedProfile, Software, Statement,
-    StatementSubject, VERSION, Window, Withheld,
+    PayloadEntry, Predicate, ProvenEntry, ReportFile, STATEMENT, Sha256Digest, SignedProfile,
+    Software, Statement, StatementSubject, VERSION, Window, Withheld,
 };
 
 use custody::Reads;

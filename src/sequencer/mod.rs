@@ -16,8 +16,8 @@ mod outside;
 mod prepare;
 mod proofs;
 mod recover;
-mod tiles;
 mod rotation;
+mod tiles;
 mod writer;
 
 use std::collections::HashMap;
@@ -33,9 +33,9 @@ use tokio::sync::oneshot;
 
 use crate::event::Event;
 use crate::keyring::Keyring;
-use crate::ledger::policy::Policy;
 use crate::ledger::keys::Purpose;
 use crate::ledger::note::Vkey;
+use crate::ledger::policy::Policy;
 use crate::ledger::receipt::Receipt;
 use crate::ledger::{Hash, Id16, Leaf, disclosure};
 use crate::store::sqlite::SqliteStore;
@@ -53,9 +53,9 @@ pub use guard::{Guard, GuardError};
 pub use lookups::lookups;
 pub use outside::FromOutside;
 use prepare::{Books, NewRows, Prepared, Salts, prepare, prepare_own};
-pub use tiles::{TILE, TileId};
 use rotation::Keys;
 pub use rotation::{Reason, Rotate, Rotated, read_keys};
+pub use tiles::{TILE, TileId};
 use writer::FreshNotes;
 use writer::{Batch, Committed, Job, Recent, Waiting, Writer};
 

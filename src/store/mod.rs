@@ -10,8 +10,8 @@ pub mod sqlite;
 pub mod sqlite_server;
 
 pub use ledger::{
-    Anchored, CaseFile, Commitment, Cosignature, EntryQuery, EntryRow, Head, LedgerReader, LedgerWriter, NewReport,
-    ReportRow, Slot, StoreError, StoredEntry, Transaction,
+    Anchored, CaseFile, Commitment, Cosignature, EntryQuery, EntryRow, Head, LedgerReader,
+    LedgerWriter, NewReport, ReportRow, Slot, StoreError, StoredEntry, Transaction,
 };
 
 #[cfg(test)]

@@ -118,7 +118,8 @@ fn stolen(
     };
     if !trusted
         .first_witnessed()
-        .is_some_and(|s| is_before(s, since)) {
+        .is_some_and(|s| is_before(s, since))
+    {
         let text = format!(
             "Somebody else may have held the key that signed the checkpoint since {since}, and no pinned witness says that entry {} was there before.",
             known.leaf.seq

@@ -309,13 +309,7 @@ fn signature(
 }
 
 /// Entries that only a key vouches for which somebody else may have held.
-fn compromised(
-    proven: &Proven,
-    duties: &Duties,
-    agreed: &[u64],
-    trust: &Trust<'_>,
-    log: &mut Log,
-) {
+fn compromised(proven: &Proven, duties: &Duties, agreed: &[u64], trust: &Trust<'_>, log: &mut Log) {
     let head = (
         proven.trusted.checkpoint.size,
         proven.trusted.first_witnessed(),
@@ -344,7 +338,9 @@ fn compromised(
             log.add(Code::KeyCompromised, place, text);
         }
     }
-    if let Some(since) = keys::report_unprovable(&duties.keys, trust.compromised, &words, duties.issued) {
+    if let Some(since) =
+        keys::report_unprovable(&duties.keys, trust.compromised, &words, duties.issued)
+    {
         let text = format!(
             "Somebody else may have held the report key {} since {since}, and no word from outside says that entry {} (`report.issued`) was there before.",
             duties.report_key, duties.issued

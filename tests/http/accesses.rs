@@ -82,6 +82,10 @@ fn place() -> Place {
         ("recommendation", drafted.unwrap().to_owned()),
         ("report", report["id"].as_str().unwrap().to_owned()),
         ("seq", seq.to_string()),
+        ("size", "1".to_owned()),
+        ("level", "0".to_owned()),
+        ("tile", "000.p/1".to_owned()),
+        ("bundle", "000.p/1".to_owned()),
     ]);
     Place {
         service,
@@ -101,7 +105,11 @@ impl Place {
     fn path(&self, template: &str) -> String {
         let mut path = template.to_owned();
         for (name, value) in &self.values {
-            path = path.replace(&format!("{{{name}}}"), &segment(value));
+            let value = match *name {
+                "tile" | "bundle" => value.clone(),
+                _ => segment(value),
+            };
+            path = path.replace(&format!("{{{name}}}"), &value);
         }
         assert!(!path.contains('{'), "no value for a parameter of {path}");
         path
@@ -141,6 +149,7 @@ fn every_route_that_hands_out_content_records_it_first() {
             // The list shows the case's entries and those of the service.
             "events" => json!({"cases": [p.pseudonym]}),
             "export" => json!({"every_case": true}),
+            "findings" => json!({}),
             "report" => json!({"case": p.pseudonym, "count": p.entries - 1}),
             "case.accesses" => json!({"case": p.pseudonym}),
             "report.issue" => {
@@ -164,7 +173,8 @@ fn every_route_that_hands_out_content_records_it_first() {
         want["resource"] = json!(resource);
         want["principal"] = json!(p.principal);
         want["role"] = json!("investigator");
-        want["content"] = json!(true);
+        // A list of findings tells codes and positions.
+        want["content"] = json!(*resource != "findings");
         if want.get("purpose").is_none() {
             want["purpose"] = json!(purpose);
         }
@@ -194,9 +204,15 @@ fn every_route_that_hands_out_content_records_it_first() {
             let query = format!("?source={}&id={}", segment(SOURCE), segment(&id));
             (p.producer.clone(), path + &query)
         } else {
-            (p.service.reader("auditor"), path)
+            let query = match *template {
+                t if t.ends_with("/inclusion") => "?seq=0&size=1",
+                t if t.ends_with("/consistency") => "?first=1&second=2",
+                _ => "",
+            };
+            (p.service.reader("auditor"), path + query)
         };
-        client.get(&path).ok();
+        let answer = client.get(&path);
+        assert_eq!(answer.status, 200, "{}", answer.asked);
     }
     assert_eq!(accesses(&p.service).len(), before, "proofs are free");
 }

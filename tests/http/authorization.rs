@@ -50,6 +50,8 @@ const TABLE: &[Row] = &[
     ("GET",    "/v1/ledgers",                                   [401, 401, 200, 200, 200, 200, 200, 200, 200], Gets("producer", 200)),
     ("GET",    "/v1/ledgers/{ledger}",                          [401, 401, 200, 200, 200, 200, 200, 200, 200], Gets("administrator", 404)),
     ("GET",    "/v1/ledgers/{ledger}/keys",                     [401, 401, 200, 200, 200, 200, 200, 200, 200], Gets("auditor", 404)),
+    ("GET",    "/v1/ledgers/{ledger}/keys/bridges",             [401, 401, 200, 200, 200, 200, 200, 200, 200], Gets("auditor", 404)),
+    ("POST",   "/v1/ledgers/{ledger}/keys/rotations",           [401, 401, 403, 403, 403, 403, 403, 403, 201], Gets("administrator", 404)),
     ("GET",    "/v1/ledgers/{ledger}/checkpoint",               [401, 401, 200, 200, 200, 200, 200, 200, 200], Gets("auditor", 404)),
     ("GET",    "/v1/ledgers/{ledger}/export",                   [401, 401, 403, 403, 200, 200, 403, 200, 200], Gets("auditor", 404)),
     ("GET",    "/v1/ledgers/{ledger}/checkpoints/{size}",       [401, 401, 403, 403, 403, 200, 403, 403, 403], Gets("auditor", 404)),
@@ -195,6 +197,7 @@ impl Cast {
             "reports" => json!({"subject": {"case": CASE}, "purpose": "A test"}),
             "principals" => json!({"name": "X", "grants": [own]}),
             "grants" => own,
+            "rotations" => json!({"purpose": "report"}),
             _ => json!({}),
         };
         match method {

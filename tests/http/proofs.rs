@@ -224,7 +224,7 @@ fn tiles_are_there_when_complete_and_at_one_address_only() {
         bundle.header("cache-control"),
         format!("private, {FOREVER}")
     );
-    let more = format!("0/001.p/{}", rest + 1);
+    let more = format!("0/001.p/{}", service.size() - 256 + 1);
     for absent in [
         more.as_str(),
         "0/001",

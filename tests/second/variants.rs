@@ -156,7 +156,9 @@ fn edit(dice: &mut Dice, document: &mut Value) -> String {
 fn signed_again(file: &Value, payload: &Value, forger: &Forger) -> Value {
     let payload = payload.to_string();
     let signature = forger
-        .keyring.report().sign_bytes(&pae(IN_TOTO, payload.as_bytes()));
+        .keyring
+        .report()
+        .sign_bytes(&pae(IN_TOTO, payload.as_bytes()));
     let mut file = file.clone();
     file["envelope"]["payload"] = json!(b64(payload.as_bytes()));
     file["envelope"]["signatures"][0]["sig"] = json!(b64(&signature));

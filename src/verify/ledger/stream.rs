@@ -4,10 +4,10 @@ use super::keys::KeyHistory;
 use super::outcome::{LedgerCode, LedgerLog, Word};
 use super::outside::{Outside, OutsideCheckpoint, OutsideEntry};
 use crate::ledger::checkpoint::Checkpoint;
+use crate::ledger::keys::{KEY_ROTATED, LEDGER_CREATED};
 use crate::ledger::note::{Algorithm, Note, NoteError, Vkey};
 use crate::ledger::tree::{Frontier, NodeId};
 use crate::ledger::{Hash, Leaf, LeafError, Timestamp};
-use crate::ledger::keys::{KEY_ROTATED, LEDGER_CREATED};
 use crate::verify::service::is_service;
 
 /// How many confirmed sizes are kept for naming the last good point; with more, every second one is let go.
