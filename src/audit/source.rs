@@ -12,6 +12,7 @@ use crate::ledger::content::{ContentError, Pool};
 use crate::ledger::note::Vkey;
 use crate::ledger::tree::NodeId;
 use crate::ledger::{Hash, Leaf, Timestamp};
+use crate::verify::keys::Compromise;
 use crate::verify::ledger::erasure::{Ranges, erased};
 use crate::verify::ledger::records::{
     CASE_RECORD, CaseChains, IDENTITY_RECORD, Identities, case_record, identity_record,
@@ -78,6 +79,8 @@ pub struct SourceAudit {
     pub checkpoints: Vec<OutsideCheckpoint>,
     /// Entries that receipts and reports prove.
     pub entries: Vec<OutsideEntry>,
+    /// Keys that somebody else may have held, beside those of which the ledger itself says so.
+    pub compromised: Vec<Compromise>,
     /// Threads that work; at least one.
     pub threads: usize,
     /// Bytes that the sorts may hold in memory.
@@ -148,6 +151,7 @@ pub fn verify(
         keys: audit.keys.clone(),
         checkpoints,
         entries: audit.entries.clone(),
+        compromised: audit.compromised.clone(),
     });
     progress
         .size

@@ -199,7 +199,7 @@ fn bridges(path: &std::path::Path) -> Result<BridgesFile, Failure> {
 }
 
 /// Keys that somebody else may have held, each with a time: `VKEY=TIME`. The key itself may end in equals signs.
-fn compromised(given: &[String]) -> Result<Vec<Compromise>, Failure> {
+pub(super) fn compromised(given: &[String]) -> Result<Vec<Compromise>, Failure> {
     let read = |text: &String| {
         let bad = |e: &dyn std::fmt::Display| {
             Failure(format!(

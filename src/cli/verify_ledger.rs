@@ -52,6 +52,10 @@ pub struct LedgerArgs {
     /// A report file that you kept: its entries must stand in the ledger; may be repeated
     #[arg(long = "report", value_name = "FILE")]
     reports: Vec<PathBuf>,
+    /// A key that somebody else may have held, and from when on (RFC 3339): entries that only it vouches for are not
+    /// proven; may be repeated
+    #[arg(long, value_name = "VKEY=TIME")]
+    compromised: Vec<String>,
     /// Leave content out: no keyring is needed
     #[arg(long)]
     no_content: bool,
@@ -114,6 +118,7 @@ pub(super) fn run(args: &LedgerArgs, config: &Config) -> Outcome {
     let audit = FolderAudit {
         checkpoints: brought.checkpoints,
         entries: brought.entries,
+        compromised: super::verify::compromised(&args.compromised)?,
         content: !args.no_content,
         guard: !args.no_guard,
         threads: args.threads(),
@@ -138,6 +143,7 @@ fn web(args: &LedgerArgs, url: &str, keys: Vec<Vkey>) -> Outcome {
         keys,
         checkpoints: brought.checkpoints,
         entries: brought.entries,
+        compromised: super::verify::compromised(&args.compromised)?,
         threads: args.threads(),
         memory: args.memory.max(1) << 20,
         temporary: args.temporary.clone().unwrap_or_else(std::env::temp_dir),

@@ -15,6 +15,7 @@ use crate::ledger::note::Vkey;
 use crate::sequencer::{Guard, GuardError, LedgerPaths};
 use crate::store::scan::LedgerScan;
 use crate::store::sqlite::SqliteScan;
+use crate::verify::keys::Compromise;
 use crate::verify::ledger::{
     Checker, Extent, LedgerCheck, LedgerCode, OutsideCheckpoint, OutsideEntry, Pins, conclude,
 };
@@ -33,6 +34,8 @@ pub struct FolderAudit {
     pub checkpoints: Vec<OutsideCheckpoint>,
     /// Entries that receipts and reports prove.
     pub entries: Vec<OutsideEntry>,
+    /// Keys that somebody else may have held, beside those of which the ledger itself says so.
+    pub compromised: Vec<Compromise>,
     /// Whether content is opened; the keyring must be there.
     pub content: bool,
     /// Whether the guard file is compared; a copy of a database comes without it.
@@ -56,6 +59,7 @@ impl FolderAudit {
             keys,
             checkpoints: Vec::new(),
             entries: Vec::new(),
+            compromised: Vec::new(),
             content: true,
             guard: true,
             threads: 2,
@@ -98,6 +102,7 @@ pub fn verify(audit: &FolderAudit, progress: &Progress) -> Result<LedgerCheck, A
         keys: audit.keys.clone(),
         checkpoints,
         entries: audit.entries.clone(),
+        compromised: audit.compromised.clone(),
     };
     let mut checker = Checker::new(pins);
     for (code, text) in early {

@@ -82,6 +82,7 @@ fn check(made: &Made, files: HashMap<String, Vec<u8>>) -> Result<LedgerCheck, Au
         keys: vec![made.key.clone()],
         checkpoints: Vec::new(),
         entries: Vec::new(),
+        compromised: Vec::new(),
         threads: 2,
         memory: 1 << 20,
         temporary: made.dir.path().join("tmp"),

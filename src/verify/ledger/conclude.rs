@@ -92,7 +92,13 @@ fn why(s: &Streamed, part: Part) -> String {
 
 fn integrity(s: &Streamed) -> Verdict<Integrity> {
     if s.log.count(Part::Integrity) > 0 {
-        return verdict(Integrity::Broken, why(s, Part::Integrity));
+        let only = s.log.count(Part::Integrity) == s.log.count_of(LedgerCode::KeyCompromised);
+        let found = if only {
+            Integrity::Unprovable
+        } else {
+            Integrity::Broken
+        };
+        return verdict(found, why(s, Part::Integrity));
     }
     let rest = if s.from > 0 {
         format!(

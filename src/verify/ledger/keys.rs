@@ -1,141 +1,91 @@
-//! The history of a ledger's keys: what entry 0 names, and every change on record.
+//! The history of a ledger's keys as a stream meets it: the ledger's own facts, and which changes are bridged.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 use crate::ledger::Leaf;
-use crate::ledger::note::{Algorithm, Vkey};
-
-/// A change of the checkpoint key.
-#[derive(Debug, Clone)]
-struct Change {
-    /// Position of its `key.rotated`.
-    seq: u64,
-    /// The new key.
-    key: Vkey,
-    /// Whether the checkpoint that ends its commit carries both signatures.
-    bridged: bool,
-}
+use crate::ledger::keys::{self, Purpose};
+use crate::ledger::note::Vkey;
 
 /// Which key is in force where.
 #[derive(Debug, Clone, Default)]
 pub struct KeyHistory {
-    first: Option<Vkey>,
-    changes: Vec<Change>,
-    report: Vec<(u64, Vkey)>,
-}
-
-fn vkey(fact: &Map<String, Value>, name: &str) -> Option<Vkey> {
-    Vkey::parse(fact.get(name)?.as_str()?)
-        .ok()
-        .filter(|k| k.algorithm() == Algorithm::Ed25519)
+    facts: Option<keys::KeyHistory>,
+    /// Sizes of checkpoints that carry the signatures of both the old and the new key.
+    bridged: BTreeSet<u64>,
 }
 
 impl KeyHistory {
     /// Takes the keys that entry 0 names; false when it names none in the form of format v1.
     pub fn begin(&mut self, leaf: &Leaf) -> bool {
-        let Some(fact) = leaf
-            .fact
-            .as_ref()
-            .filter(|f| f.get("spec").and_then(Value::as_u64) == Some(1))
-        else {
-            return false;
-        };
-        match (vkey(fact, "checkpoint_key"), vkey(fact, "report_key")) {
-            (Some(checkpoint), Some(report)) => {
-                self.first = Some(checkpoint);
-                self.report.push((0, report));
-                true
-            }
-            _ => false,
-        }
+        self.facts = keys::KeyHistory::begin(leaf).ok();
+        self.facts.is_some()
     }
 
     /// Follows a `key.rotated`; says what is wrong with it.
     ///
     /// # Errors
-    /// When it names no purpose or keys, or replaces a key that was not in force.
-    pub fn rotate(&mut self, leaf: &Leaf) -> Result<(), &'static str> {
-        let fact = leaf.fact.as_ref().ok_or("it carries no fact")?;
-        let (old, new) = vkey(fact, "old")
-            .zip(vkey(fact, "new"))
-            .ok_or("it does not name both keys")?;
-        match fact.get("purpose").and_then(Value::as_str) {
-            Some("checkpoint") => {
-                if self.newest() != Some(&old) {
-                    return Err("the key that it replaces was not in force");
-                }
-                self.changes.push(Change {
-                    seq: leaf.seq,
-                    key: new,
-                    bridged: false,
-                });
-                Ok(())
-            }
-            Some("report") => {
-                if self.report.last().map(|(_, k)| k) != Some(&old) {
-                    return Err("the key that it replaces was not in force");
-                }
-                self.report.push((leaf.seq, new));
-                Ok(())
-            }
-            _ => Err("it does not say which key it replaces"),
-        }
+    /// When it names no purpose or keys, replaces a key that was not in force, or brings one back.
+    pub fn rotate(&mut self, leaf: &Leaf) -> Result<(), String> {
+        let facts = self
+            .facts
+            .as_mut()
+            .ok_or("the ledger names no keys before it")?;
+        facts.follow(leaf).map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    /// What the ledger's own entries say; `None` when entry 0 names no keys.
+    #[must_use]
+    pub fn facts(&self) -> Option<&keys::KeyHistory> {
+        self.facts.as_ref()
     }
 
     /// The checkpoint key at the end.
     #[must_use]
     pub fn newest(&self) -> Option<&Vkey> {
-        self.changes.last().map(|c| &c.key).or(self.first.as_ref())
+        self.facts.as_ref().map(|f| f.newest(Purpose::Checkpoint))
     }
 
-    /// The keys that must have signed the checkpoint of this size: one, or at the end of a change's commit both.
+    /// The keys that must have signed the checkpoint of this size: one, or at a bridge both, the old one first.
     #[must_use]
-    pub fn for_size(&self, size: u64) -> Vec<&Vkey> {
-        let before = self.changes.iter().rfind(|c| c.seq + 1 < size);
-        let mut keys: Vec<&Vkey> = before
-            .map(|c| &c.key)
-            .or(self.first.as_ref())
-            .into_iter()
-            .collect();
-        keys.extend(
-            self.changes
-                .iter()
-                .filter(|c| c.seq + 1 == size)
-                .map(|c| &c.key),
-        );
-        keys
+    pub fn for_size(&self, size: u64) -> Vec<Vkey> {
+        self.facts
+            .as_ref()
+            .map_or_else(Vec::new, |f| f.signers(size))
     }
 
     /// The report key in force before the entry at `seq`.
     #[must_use]
     pub fn report_key(&self, seq: u64) -> Option<&Vkey> {
-        let before = self.report.iter().rfind(|(at, _)| *at < seq);
-        before.map(|(_, k)| k)
+        self.facts.as_ref().map(|f| f.report_key_at(seq))
     }
 
     /// Every checkpoint key that was ever in force.
-    pub fn all(&self) -> impl Iterator<Item = &Vkey> {
-        self.first.iter().chain(self.changes.iter().map(|c| &c.key))
+    #[must_use]
+    pub fn all(&self) -> Vec<Vkey> {
+        self.facts
+            .as_ref()
+            .map_or_else(Vec::new, |f| f.all(Purpose::Checkpoint))
     }
 
     /// Notes that the checkpoint of this size carries the signatures of both keys.
     pub fn bridged(&mut self, size: u64) {
-        for change in self.changes.iter_mut().filter(|c| c.seq + 1 == size) {
-            change.bridged = true;
-        }
+        self.bridged.insert(size);
     }
 
     /// Whether a pinned key vouches for the newest one: it is the newest, or every change after it is bridged.
     #[must_use]
     pub fn reaches(&self, pinned: &[Vkey]) -> bool {
-        for change in self.changes.iter().rev() {
-            if pinned.contains(&change.key) {
+        let Some(facts) = &self.facts else {
+            return false;
+        };
+        for span in facts.spans(Purpose::Checkpoint).iter().rev() {
+            if pinned.contains(&span.vkey) {
                 return true;
             }
-            if !change.bridged {
+            if !self.bridged.contains(&span.from) {
                 return false;
             }
         }
-        self.first.as_ref().is_some_and(|k| pinned.contains(k))
+        false
     }
 }

@@ -112,6 +112,8 @@ codes! {
     TileDiffers = "tile.differs" Integrity;
     /// What a source gives cannot be read.
     SourceForm = "source.form" Integrity;
+    /// Somebody else may have held the key that signed, and nobody outside saw the entries before.
+    KeyCompromised = "key.compromised" Integrity;
     /// No pinned key is one that the ledger names.
     KeyPin = "key.pin" Keys;
     /// A change of keys does not join up.
@@ -264,6 +266,12 @@ impl LedgerLog {
         of_part.map(|(_, n)| n).sum()
     }
 
+    /// How many problems of this code.
+    #[must_use]
+    pub fn count_of(&self, code: LedgerCode) -> u64 {
+        self.counts.get(&code).copied().unwrap_or(0)
+    }
+
     /// Whether this code was noted.
     #[must_use]
     pub fn has(&self, code: LedgerCode) -> bool {
@@ -307,10 +315,11 @@ impl LedgerLog {
 
 /// Whether a problem of this code breaks the record itself at its position, and not only what is derived from it.
 fn breaks(code: LedgerCode) -> bool {
-    matches!(
-        code.part(),
-        Part::Integrity | Part::Sequence | Part::Content | Part::Keys
-    )
+    code != LedgerCode::KeyCompromised
+        && matches!(
+            code.part(),
+            Part::Integrity | Part::Sequence | Part::Content | Part::Keys
+        )
 }
 
 /// Is every case's chain complete, and every identity unique?

@@ -7,6 +7,7 @@ use super::outcome::{LedgerCode, LedgerLog, Word};
 use crate::ledger::Hash;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::{Algorithm, Note, NoteError, Vkey};
+use crate::verify::keys::OutsideWord;
 
 /// A checkpoint from outside.
 #[derive(Debug, Clone)]
@@ -51,6 +52,8 @@ pub(super) struct Outside {
     entries: BTreeMap<u64, Vec<OutsideEntry>>,
     /// The best word so far.
     pub word: Option<Word>,
+    /// All words.
+    pub words: Vec<OutsideWord>,
     pub contradicted: bool,
 }
 
@@ -146,6 +149,7 @@ impl Outside {
 
     /// Notes a word; a witness's counts more than a checkpoint that the auditor kept, a later one more than an earlier.
     pub fn say(&mut self, by: String, size: u64, at: Option<u64>) {
+        self.words.push(OutsideWord { size, time: at });
         let better = self
             .word
             .as_ref()
@@ -240,14 +244,19 @@ fn unusable(name: &str, why: &str, log: &mut LedgerLog) {
     log.add(LedgerCode::OutsideUnusable, None, None, name, text);
 }
 
-/// Whether a pinned key, or one that the ledger's history names, signed a note; and when a pinned witness did.
+/// Whether the ledger's key that is in force at a note's size signed it, or a pinned key that the ledger's own entries do
+/// not name (a witness's; the ledger's own, when these entries are not its own); and when a witness did.
 pub(super) fn signed(
     note: &str,
     pinned: &[Vkey],
     history: &KeyHistory,
 ) -> Result<Option<(String, u64)>, NoteError> {
+    let size = Checkpoint::parse_unverified(note).map_or(0, |(c, _)| c.size);
     let note = Note::parse(note)?;
-    let keys: Vec<Vkey> = pinned.iter().chain(history.all()).cloned().collect();
+    // A key signs only the sizes at which it is in force: one that was replaced may be in anybody's hands by now.
+    let mut keys = history.for_size(size);
+    let known = history.all();
+    keys.extend(pinned.iter().filter(|k| !known.contains(k)).cloned());
     let good = note.verify(&keys)?;
     let witnesses = good
         .into_iter()

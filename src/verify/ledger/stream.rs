@@ -8,6 +8,7 @@ use crate::ledger::keys::{KEY_ROTATED, LEDGER_CREATED};
 use crate::ledger::note::{Algorithm, Note, NoteError, Vkey};
 use crate::ledger::tree::{Frontier, NodeId};
 use crate::ledger::{Hash, Leaf, LeafError, Timestamp};
+use crate::verify::keys::{Compromise, unprovable};
 use crate::verify::service::is_service;
 
 /// How many confirmed sizes are kept for naming the last good point; with more, every second one is let go.
@@ -55,6 +56,8 @@ pub struct Pins {
     pub checkpoints: Vec<OutsideCheckpoint>,
     /// Entries that receipts and reports prove.
     pub entries: Vec<OutsideEntry>,
+    /// Keys that somebody else may have held, beside those of which the ledger itself says so.
+    pub compromised: Vec<Compromise>,
 }
 
 /// What is known of the entries that are not read again, from a checkpoint that the auditor pinned.
@@ -127,6 +130,7 @@ pub struct Checker {
     recorded: Timestamp,
     keys: KeyHistory,
     outside: Outside,
+    compromised: Vec<Compromise>,
     pending: Option<Pending>,
     confirmed: Vec<(u64, Hash, String)>,
     checkpoints: u64,
@@ -152,6 +156,7 @@ impl Checker {
             recorded: Timestamp::EPOCH,
             keys: KeyHistory::default(),
             outside,
+            compromised: pins.compromised,
             pending: None,
             confirmed: Vec::new(),
             checkpoints: 0,
@@ -309,7 +314,7 @@ impl Checker {
 
     /// Whose signature of those that must be there is on the note; notes what is wrong.
     fn signers(&mut self, size: u64, note: &Note<'_>, place: &str) -> Option<String> {
-        let mut needed: Vec<Vkey> = self.keys.for_size(size).into_iter().cloned().collect();
+        let mut needed = self.keys.for_size(size);
         if needed.is_empty() {
             // Entry 0 names no key, which was said; the pinned ones are the best that is known.
             let own = |k: &&Vkey| k.algorithm() == Algorithm::Ed25519 && k.name() == self.origin;
@@ -411,6 +416,7 @@ impl Checker {
                 .add(LedgerCode::KeyBridge, Some(at - 1), None, "keys", text);
         }
         self.pin();
+        self.stolen(size);
         Streamed {
             origin: self.origin,
             from: self.from,
@@ -429,6 +435,35 @@ impl Checker {
         self.log.lowest_break().is_some_and(|b| b >= from)
     }
 
+    /// Notes the entries that only a key vouches for which somebody else may have held.
+    fn stolen(&mut self, size: u64) {
+        let Some(facts) = self.keys.facts() else {
+            return;
+        };
+        let gaps = unprovable(facts, &self.compromised, &self.outside.words, &self.pinned);
+        for gap in gaps {
+            let end = gap.end.unwrap_or(size).min(size);
+            if gap.first >= end {
+                continue;
+            }
+            let text = format!(
+                "Somebody else may have held the checkpoint key {} since {}, and nobody outside says that the entries {} to {} were there before: \
+                 the thief could have written them. They cannot be proven with this key; a cosignature or a checkpoint from before that time would.",
+                gap.key,
+                gap.since,
+                gap.first,
+                end - 1
+            );
+            self.log.add(
+                LedgerCode::KeyCompromised,
+                Some(gap.first),
+                None,
+                "keys",
+                text,
+            );
+        }
+    }
+
     /// Whether the ledger's keys lead to a pinned one.
     fn pin(&mut self) {
         if self.keys.newest().is_none() {
@@ -438,7 +473,7 @@ impl Checker {
         if self.keys.reaches(&self.pinned) {
             return;
         }
-        let text = if self.keys.all().any(|k| self.pinned.contains(k)) {
+        let text = if self.keys.all().iter().any(|k| self.pinned.contains(k)) {
             "The ledger changed its checkpoint key, and no checkpoint with both signatures joins the new key to the pinned one. \
              Compare the new key with the operator's announcement and pin it as well."
                 .to_owned()

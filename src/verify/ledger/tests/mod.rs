@@ -11,7 +11,8 @@ use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::{Algorithm, NoteSigner, Vkey};
 use crate::ledger::tree::Frontier;
 use crate::ledger::{CaseLink, Hash, Id16, Timestamp};
-use crate::verify::Freshness;
+use crate::verify::keys::Compromise;
+use crate::verify::{Freshness, Integrity};
 
 const ORIGIN: &str = "l.example/a";
 
@@ -415,6 +416,52 @@ fn keys_are_followed_over_their_changes() {
     );
     book.sign(&[1]);
     assert_eq!(book.codes(), ["key.rotation"]);
+}
+
+/// A stolen key leaves unproven what nobody outside saw before; what somebody saw, and what stands under a later pinned
+/// key, is good.
+#[test]
+fn a_stolen_key_proves_only_what_somebody_saw_before() {
+    let since = Timestamp::parse_rfc3339("2026-05-01T00:00:00Z").unwrap_or(Timestamp::EPOCH);
+    let told = vec![Compromise {
+        key: signer(1).vkey().clone(),
+        since,
+    }];
+    let verdict = |book: &Book, pins: Pins| {
+        let check = book.check(pins);
+        let first = check.problems.first().and_then(|p| p.seq);
+        (check.verdicts.integrity.verdict, codes(&check), first)
+    };
+    let stolen = |pins: Pins| Pins {
+        compromised: told.clone(),
+        ..pins
+    };
+    let unproven = |first: u64| (Integrity::Unprovable, vec!["key.compromised"], Some(first));
+    let book = sound();
+    assert_eq!(verdict(&book, stolen(pins())), unproven(0));
+    // What the auditor kept from before stands.
+    let seen = kept(book.checkpoint(7).sign(&signer(1)));
+    assert_eq!(verdict(&book, stolen(seen)), unproven(7));
+    let all = kept(book.checkpoint(10).sign(&signer(1)));
+    let good = (Integrity::Intact, vec![], None);
+    assert_eq!(verdict(&book, stolen(all)), good);
+    // After a bridge the next key counts for itself only when it is pinned: a thief can make a bridge, too.
+    let book = rotating(&[1, 2]);
+    assert_eq!(verdict(&book, stolen(pins())), unproven(0));
+    let both = Pins {
+        keys: vec![signer(1).vkey().clone(), signer(2).vkey().clone()],
+        ..pins()
+    };
+    let check = book.check(stolen(both));
+    let text = check.problems.first().map(|p| p.explanation.clone());
+    assert!(text.is_some_and(|t| t.contains("the entries 0 to 10 ")));
+    // A key that was replaced says nothing about larger trees, not even against the ledger.
+    let forged = Checkpoint {
+        root: Hash::ZERO,
+        ..book.checkpoint(12)
+    };
+    let accused = book.check(kept(forged.sign(&signer(1))));
+    assert_eq!(codes(&accused), ["outside.unusable"]);
 }
 
 fn kept(note: String) -> Pins {
