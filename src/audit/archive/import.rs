@@ -11,13 +11,15 @@ use super::{
 };
 use crate::keyring::{KeyringError, SLOT_LEN, sync_dir};
 use crate::ledger::checkpoint::{Checkpoint, CheckpointError};
+use crate::ledger::keys::{KEY_ROTATED, LEDGER_CREATED};
 use crate::ledger::note::{Algorithm, Vkey};
 use crate::ledger::tile::WIDTH;
 use crate::ledger::tree::{Frontier, NodeId};
 use crate::ledger::{Hash, Id16, Leaf, LeafError, decode_b64};
 use crate::sequencer::{Guard, GuardError, Ledger, LedgerPaths, OpenError, is_ledger_name};
 use crate::store::sqlite::{SqliteStore, SqliteWriter};
-use crate::store::{CaseFile, Commitment, EntryRow, NewReport, Slot, StoreError};
+use crate::store::{CaseFile, Commitment, Cosignature, EntryRow, NewReport, Slot, StoreError};
+use crate::verify::ledger::KeyHistory;
 
 /// Most entries that one commit of a ledger can hold, with much to spare: nothing more is kept in memory.
 const MOST_PENDING: usize = 100_000;
@@ -164,7 +166,7 @@ fn io<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> 
 fn build<R: Read>(
     reader: &mut Reader<R>,
     manifest: &Manifest,
-    keys: Vec<Vkey>,
+    pinned: Vec<Vkey>,
     building: &Path,
     paths: &LedgerPaths,
 ) -> Result<Imported, ImportError> {
@@ -176,13 +178,14 @@ fn build<R: Read>(
     let mut restore = Restore {
         origin: manifest.ledger.clone(),
         writer: store.writer()?,
-        keys,
+        keys: KeyHistory::default(),
         frontier: Frontier::new(),
         prev: Hash::ZERO,
         rows: Vec::new(),
         nodes: Vec::new(),
         roots: BTreeMap::new(),
         commitments: Vec::new(),
+        cosignatures: Vec::new(),
         stored: 0,
         checkpoints: 0,
         expected: 0,
@@ -209,7 +212,12 @@ fn build<R: Read>(
         }
     }
     let note = reader.checkpoint();
-    let head = Checkpoint::open(note, &restore.origin, &restore.keys)?;
+    let head = Checkpoint::open(note, &restore.origin, &restore.keys.for_size(manifest.size))?;
+    if !restore.keys.reaches(&pinned) {
+        return Err(ImportError::Unsuitable(
+            "nothing joins the keys that the ledger names to the ones that you pinned".into(),
+        ));
+    }
     let found = (restore.frontier.size(), restore.frontier.root());
     if found != (head.size, head.root)
         || ended != Some(head.size)
@@ -253,8 +261,8 @@ fn build<R: Read>(
 struct Restore {
     origin: String,
     writer: SqliteWriter,
-    /// Checkpoint keys that may have signed: the pinned ones, and those that trusted ones were replaced by.
-    keys: Vec<Vkey>,
+    /// The ledger's keys, as its own entries name them.
+    keys: KeyHistory,
     frontier: Frontier,
     prev: Hash,
     /// Entries, nodes, roots and commitments that no transaction has stored yet.
@@ -262,6 +270,7 @@ struct Restore {
     nodes: Vec<(NodeId, Hash)>,
     roots: BTreeMap<u64, Hash>,
     commitments: Vec<Commitment>,
+    cosignatures: Vec<Cosignature>,
     /// Entries that are stored.
     stored: u64,
     checkpoints: u64,
@@ -285,8 +294,15 @@ impl Restore {
                     "entry {seq} does not follow from the one before it"
                 )));
             }
-            if leaf.kind == "key.rotated" {
-                self.rotate(&leaf);
+            let known = match leaf.kind.as_str() {
+                LEDGER_CREATED if seq == 0 => self.keys.begin(&leaf),
+                KEY_ROTATED => self.keys.rotate(&leaf).is_ok(),
+                _ => true,
+            };
+            if !known {
+                return Err(ImportError::Altered(format!(
+                    "entry {seq} does not say which keys the ledger has"
+                )));
             }
             let hash = Hash::leaf(&bytes);
             let nodes = &mut self.nodes;
@@ -312,22 +328,6 @@ impl Restore {
             )));
         }
         Ok(())
-    }
-
-    /// A key that replaces a trusted one is trusted for what comes after; that the entry which says so is the ledger's
-    /// is proven by the checkpoint at the end.
-    fn rotate(&mut self, leaf: &Leaf) {
-        let key = |name: &str| {
-            let text = leaf.fact.as_ref()?.get(name)?.as_str()?;
-            Vkey::parse(text)
-                .ok()
-                .filter(|k| k.name() == self.origin && k.algorithm() == Algorithm::Ed25519)
-        };
-        if let (Some(old), Some(new)) = (key("old"), key("new"))
-            && self.keys.contains(&old)
-        {
-            self.keys.push(new);
-        }
     }
 
     fn sealed(&mut self, lines: Vec<SealedLine>) -> Result<(), ImportError> {
@@ -360,10 +360,16 @@ impl Restore {
             {
                 return Err(altered("it is not one of these entries"));
             }
-            let signers = note
-                .verify(&self.keys)
-                .map_err(|e| altered(&e.to_string()))?;
-            let signer = signers.first().ok_or_else(|| altered("nobody signed it"))?;
+            // One key, or at a bridge two: the old one first, whose id the row bears.
+            let needed = self.keys.for_size(line.size);
+            let good = note.verify(&needed).map_err(|e| altered(&e.to_string()))?;
+            let signer = needed
+                .first()
+                .filter(|_| good.len() == needed.len())
+                .ok_or_else(|| altered("not every key that must have signed it did"))?;
+            if needed.len() > 1 {
+                self.keys.bridged(line.size);
+            }
             if self
                 .commitments
                 .last()
@@ -378,6 +384,11 @@ impl Restore {
                 note: Some(line.note.clone()),
             });
             self.checkpoints += 1;
+            for text in &line.cosignatures {
+                let cosignature = cosignature(line.size, text)
+                    .ok_or_else(|| altered("what stands beside it is no cosignature"))?;
+                self.cosignatures.push(cosignature);
+            }
         }
         let full = self.rows.len() >= ENOUGH;
         if full || self.commitments.last().map(|c| c.size) == Some(self.frontier.size()) {
@@ -407,6 +418,9 @@ impl Restore {
         t.put_entries(&self.rows)?;
         t.put_nodes(&nodes)?;
         t.put_commitments(&self.commitments)?;
+        for cosignature in self.cosignatures.drain(..) {
+            t.put_cosignature(&cosignature)?;
+        }
         t.commit(Some(&last))?;
         self.rows = rest;
         self.nodes = later;
@@ -483,6 +497,22 @@ impl Restore {
         t.put_lookups(&rows)?;
         Ok(t.commit(None)?)
     }
+}
+
+/// Reads a signature line of a cosignature/v1: `— <name> <base64(key id ‖ time ‖ signature)>`. Whether it verifies is for
+/// whoever pins the witness.
+fn cosignature(size: u64, text: &str) -> Option<Cosignature> {
+    let (name, blob) = text.strip_prefix("— ")?.split_once(' ')?;
+    let blob = decode_b64(blob)?;
+    let (key_id, rest) = blob.split_first_chunk::<4>()?;
+    let (time, _) = rest.split_first_chunk::<8>()?;
+    Some(Cosignature {
+        size,
+        name: name.to_owned(),
+        key_id: *key_id,
+        line: format!("{text}\n"),
+        time: u64::from_be_bytes(*time),
+    })
 }
 
 fn slot(text: &str) -> Option<Slot> {

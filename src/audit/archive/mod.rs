@@ -147,8 +147,24 @@ pub struct EntryLine {
 pub struct CheckpointLine {
     /// Number of entries.
     pub size: u64,
-    /// The signed note.
+    /// The signed note, as the ledger signed it first.
     pub note: String,
+    /// The signature lines of witnesses that the ledger has for it, without their line feeds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cosignatures: Vec<String>,
+}
+
+impl CheckpointLine {
+    /// The note with all its signature lines.
+    #[must_use]
+    pub fn with_cosignatures(&self) -> String {
+        let mut note = self.note.clone();
+        for line in &self.cosignatures {
+            note.push_str(line);
+            note.push('\n');
+        }
+        note
+    }
 }
 
 /// An issued report.

@@ -1,16 +1,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 use crate::event::{Context, Event};
 use crate::judge::Profile;
-use crate::ledger::note::Vkey;
+use crate::ledger::keys::Purpose;
+use crate::ledger::note::{Cosigner, Vkey};
 use crate::ledger::{Id16, Timestamp};
 use crate::reconstruct::{CaseName, CaseSight, Question};
-use crate::sequencer::{Clock, Ledger, LedgerPaths, Limits, SystemClock};
+use crate::sequencer::{Clock, FromOutside, Ledger, LedgerPaths, Limits, Rotate, SystemClock};
+use crate::store::Cosignature;
 use crate::store::StoreError;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -81,6 +84,28 @@ async fn ledger(dir: &Path, events: u64) -> Outcome {
         let events: Vec<Event> = (n..n + batch).map(event).collect();
         ledger.append(&events, Id16([7; 16])).await?;
         n += batch;
+    }
+    let witness =
+        Cosigner::new("witness.example/w", SigningKey::from_bytes(&[5; 32])).ok_or("no witness")?;
+    let (head, note) = ledger.checkpoint()?;
+    let text = note.split_inclusive('\n').take(3).collect::<String>();
+    ledger
+        .keep(FromOutside::Cosignature(Cosignature {
+            size: head.size,
+            name: witness.vkey().name().to_owned(),
+            key_id: witness.vkey().id(),
+            line: witness.cosign(&text, 1_768_000_000),
+            time: 1_768_000_000,
+        }))
+        .await?;
+    for purpose in [Purpose::Checkpoint, Purpose::Report] {
+        let job = Rotate {
+            purpose,
+            given: None,
+            compromised_since: None,
+            reason: None,
+        };
+        ledger.rotate(job).await?;
     }
     let order = crate::report::Order {
         question: Question::Case(CaseName::Id("C-2".into())),
@@ -177,7 +202,7 @@ async fn a_restored_ledger_is_the_same_row_for_row_and_goes_on() -> Outcome {
         "acme",
         std::slice::from_ref(&key),
     )?;
-    assert_eq!((done.origin.as_str(), done.size), (ORIGIN, 703));
+    assert_eq!((done.origin.as_str(), done.size), (ORIGIN, 705));
     // The newest checkpoint's row of a closed ledger is stored, so nothing differs at all.
     let (before, after) = (rows(old.path())?, rows(new.path())?);
     assert!(before.len() > 4_000, "{}", before.len());
@@ -198,7 +223,7 @@ async fn a_restored_ledger_is_the_same_row_for_row_and_goes_on() -> Outcome {
         .append(&[first, event(9_999)], Id16([7; 16]))
         .await?;
     let seqs: Vec<u64> = posted.iter().map(|p| p.seq).collect();
-    assert_eq!(seqs, [4, 703], "a retry is known, a new event is next");
+    assert_eq!(seqs, [4, 705], "a retry is known, a new event is next");
     went_on.close().await;
     Ok(())
 }
@@ -294,8 +319,8 @@ async fn parts_and_whole_hold_what_they_say() -> Outcome {
             _ => {}
         }
     }
-    assert_eq!((leaves, shown), (603, 601));
-    assert_eq!(widths, [(0, 0, 256), (0, 1, 256), (0, 2, 91), (1, 0, 2)]);
+    assert_eq!((leaves, shown), (605, 601));
+    assert_eq!(widths, [(0, 0, 256), (0, 1, 256), (0, 2, 93), (1, 0, 2)]);
     let (range, key) = export(
         dir.path(),
         Scope::Range {

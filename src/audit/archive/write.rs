@@ -1,5 +1,6 @@
 //! Writing an export: one pass over the ledger, a bundle in memory at a time.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use serde::Serialize;
@@ -74,6 +75,11 @@ pub fn write<W: Write>(
         ledger,
         manifest,
         filter,
+        cosigned: ledger
+            .reader()
+            .cosigned_sizes(0, usize::MAX)?
+            .into_iter()
+            .collect(),
         tar,
         written: Written::default(),
     };
@@ -107,6 +113,8 @@ struct Export<'a, W: Write> {
     ledger: &'a Ledger,
     manifest: &'a Manifest,
     filter: &'a mut dyn Filter,
+    /// Sizes whose checkpoint witnesses have cosigned.
+    cosigned: BTreeSet<u64>,
     tar: Tar<W>,
     written: Written,
 }
@@ -247,7 +255,19 @@ impl<W: Write> Export<'_, W> {
     fn checkpoints(&mut self, n: u64, from: u64, below: u64) -> Result<(), ExportError> {
         let mut lines = Lines::new(List::Checkpoints(n));
         for (size, note) in self.ledger.checkpoints(from + 1, below)? {
-            lines.put(&mut self.tar, &CheckpointLine { size, note })?;
+            let cosignatures = if self.cosigned.contains(&size) {
+                let all = self.ledger.reader().cosignatures(size)?.into_iter();
+                all.map(|c| c.line.trim_end_matches('\n').to_owned())
+                    .collect()
+            } else {
+                Vec::new()
+            };
+            let line = CheckpointLine {
+                size,
+                note,
+                cosignatures,
+            };
+            lines.put(&mut self.tar, &line)?;
         }
         lines.end(&mut self.tar)
     }
