@@ -110,8 +110,16 @@ codes! {
     CheckpointSignature = "checkpoint.signature" Integrity;
     /// The hashes that a source serves are not those of its entries.
     TileDiffers = "tile.differs" Integrity;
-    /// What a source gives cannot be read.
-    SourceForm = "source.form" Integrity;
+    /// A file is not an export in the form that the format gives.
+    ExportForm = "export.form" Integrity;
+    /// An export file breaks off.
+    ExportTruncated = "export.truncated" Integrity;
+    /// What an export says of itself is not what it holds.
+    ExportManifest = "export.manifest" Integrity;
+    /// An entry of a part is not proven to stand under the part's checkpoint.
+    LeafInclusion = "leaf.inclusion" Integrity;
+    /// An entry does not belong to the part that holds it.
+    PartScope = "part.scope" Integrity;
     /// No pinned key is one that the ledger names.
     KeyPin = "key.pin" Keys;
     /// A change of keys does not join up.
@@ -319,6 +327,10 @@ fn breaks(code: LedgerCode) -> bool {
 pub enum LedgerSequence {
     /// Yes.
     Complete,
+    /// The entries of a part are linked as far as the part goes.
+    Part,
+    /// The source breaks off.
+    NotChecked,
     /// No.
     Broken,
 }
@@ -331,6 +343,8 @@ pub enum LedgerContent {
     Checked,
     /// Lists of digests were compared with the entries; the values behind them were not all seen.
     ByDigests,
+    /// What some entries say is not in an export, and no entry in it tells of an erasure.
+    Incomplete,
     /// No content was looked at.
     NotChecked,
     /// It is not.
@@ -355,6 +369,8 @@ pub enum LedgerIndex {
 pub enum LedgerKeys {
     /// Each key in force is pinned, or a chain of changes joins it to a pinned one.
     Good,
+    /// The source breaks off before entry 0 names any.
+    NotChecked,
     /// They do not.
     Broken,
 }
@@ -413,7 +429,7 @@ pub struct ContentCounts {
     pub by_digests: u64,
     /// Erased, as a later entry says.
     pub erased: u64,
-    /// Neither there nor erased.
+    /// Not there, and no entry that was read tells of an erasure.
     pub missing: u64,
 }
 
