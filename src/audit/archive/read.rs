@@ -268,10 +268,14 @@ impl<R: Read> Source<R> {
             // The field of the sum itself counts as spaces.
             u32::from(if (148..156).contains(&i) { b' ' } else { *b })
         });
-        if header.as_ustar().is_none() || header.cksum()? != sum.sum::<u32>() {
-            return Err(form("it is not a tar file (POSIX ustar)"));
+        let sum = sum.sum::<u32>();
+        let prefix = header.as_ustar().map(|u| u.prefix.iter().any(|b| *b != 0));
+        if prefix != Some(false) || header.cksum().ok() != Some(sum) {
+            return Err(form("it is not a tar file (POSIX ustar, short names)"));
         }
-        let path = header.path()?;
+        let path = header
+            .path()
+            .map_err(|_| form("a member's name is not text"))?;
         let name = path
             .to_str()
             .ok_or_else(|| form("a member's name is not text"))?
@@ -279,7 +283,9 @@ impl<R: Read> Source<R> {
         if header.entry_type() != tar::EntryType::Regular {
             return Err(form(format!("`{name}` is not a regular file")));
         }
-        let size = header.size()?;
+        let size = header
+            .size()
+            .map_err(|_| form(format!("the length of `{name}` is not a number")))?;
         if size > MAX_MEMBER {
             return Err(form(format!("`{name}` is longer than {MAX_MEMBER} bytes")));
         }

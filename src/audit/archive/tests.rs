@@ -13,7 +13,7 @@ use crate::reconstruct::{CaseName, CaseSight, Question};
 use crate::sequencer::{Clock, Ledger, LedgerPaths, Limits, SystemClock};
 use crate::store::StoreError;
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
+pub(super) type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 const ORIGIN: &str = "ledger.example/acme";
 
@@ -31,15 +31,15 @@ impl CaseSight for Everything {
     }
 }
 
-fn clock() -> Arc<dyn Clock> {
+pub(super) fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock::default())
 }
 
-fn paths(dir: &Path) -> LedgerPaths {
+pub(super) fn paths(dir: &Path) -> LedgerPaths {
     LedgerPaths::below(dir, "acme")
 }
 
-fn open(dir: &Path) -> Result<Arc<Ledger>, Box<dyn std::error::Error>> {
+pub(super) fn open(dir: &Path) -> Result<Arc<Ledger>, Box<dyn std::error::Error>> {
     Ok(Ledger::open(
         &paths(dir),
         "acme",
@@ -72,7 +72,7 @@ fn event(n: u64) -> Event {
 }
 
 /// A ledger of a few bundles in commits of several sizes, with a report; closed.
-async fn ledger(dir: &Path, events: u64) -> Outcome {
+pub(super) async fn ledger(dir: &Path, events: u64) -> Outcome {
     Ledger::create(&paths(dir), "acme", ORIGIN, clock(), None)?;
     let ledger = open(dir)?;
     let mut n = 0;
@@ -109,7 +109,7 @@ fn manifest(scope: Scope, content: Content, size: u64) -> Manifest {
     }
 }
 
-fn export(
+pub(super) fn export(
     dir: &Path,
     scope: Scope,
     content: Content,

@@ -433,6 +433,24 @@ pub struct ContentCounts {
     pub missing: u64,
 }
 
+/// Which part of a ledger was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartRead {
+    /// Every position, both ends included, as far as the ledger went.
+    Range {
+        /// First position.
+        first: u64,
+        /// Last position.
+        last: u64,
+    },
+    /// Those of one case.
+    Case {
+        /// Its pseudonym.
+        case: String,
+    },
+}
+
 /// The outcome of checking a ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LedgerCheck {
@@ -460,6 +478,9 @@ pub struct LedgerCheck {
     /// When entries below this size were not read: they rest on the checkpoint of this size that the auditor pinned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
+    /// When a part was checked: which. The verdicts speak of its entries alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<PartRead>,
     /// Stored checkpoints whose root and signature were found good.
     pub checkpoints: u64,
     /// By whose word outside the operator.
