@@ -250,7 +250,11 @@ async fn what_was_changed_within_a_member_is_named() -> Outcome {
         &with(
             &all,
             "tile/entries/000",
-            text(|t| t.replacen("\"type\":\"x.a\"", "\"type\":\"y.a\"", 1)),
+            |bundle| {
+                let wanted = b"\"type\":\"x.a\"";
+                let at = bundle.windows(wanted.len()).position(|w| w == wanted);
+                bundle[at.unwrap_or_default() + 8] = b'y';
+            },
         )?,
         &key,
     )?;

@@ -23,6 +23,8 @@ pub(super) struct Whole<R: Read> {
     /// Of each level from 1 up: the roots of the tiles below that are not yet in a full tile.
     levels: Vec<Vec<Hash>>,
     faults: Vec<Fault>,
+    /// What was wrong behind the bundle that was given last.
+    late: Option<ArchiveError>,
     ended: bool,
     /// Reading stopped before all entries were given.
     broke_off: bool,
@@ -36,6 +38,7 @@ impl<R: Read> Whole<R> {
             n: 0,
             levels: Vec::new(),
             faults: Vec::new(),
+            late: None,
             ended: false,
             broke_off: false,
         }
@@ -197,7 +200,16 @@ impl<R: Read> Whole<R> {
     ) -> Result<Vec<(u64, String)>, ArchiveError> {
         let mut out = Vec::new();
         let mut next = first + 1;
-        while matches!(self.peek()?, Part::Checkpoints { n: at, .. } if *at == n) {
+        loop {
+            match self.peek() {
+                Ok(Part::Checkpoints { n: at, .. }) if *at == n => {}
+                Ok(_) => break,
+                // The bundle itself is whole.
+                Err(e) => {
+                    self.late = Some(e);
+                    break;
+                }
+            }
             let Part::Checkpoints { lines, .. } = self.take()? else {
                 continue;
             };
@@ -261,7 +273,9 @@ impl<R: Read> Source for Whole<R> {
             return Ok(None);
         }
         let more = self.n < self.bundles();
-        let read = if more {
+        let read = if let Some(e) = self.late.take() {
+            Err(e)
+        } else if more {
             self.bundle().map(Some)
         } else {
             self.ended = true;
