@@ -17,6 +17,7 @@ mod reads;
 mod proofs;
 mod reports;
 mod tiles;
+mod verification;
 mod vocabulary;
 
 use std::collections::{BTreeMap, HashMap};
@@ -70,6 +71,7 @@ pub struct Server {
     catalogues: BTreeMap<&'static str, Catalogue>,
     surveys: BTreeMap<String, Survey>,
     public_log: bool,
+    verifications: verification::Verifications,
     published: Mutex<HashMap<String, (Duration, u64, String)>>,
     recording: tokio::sync::Mutex<()>,
 }
@@ -100,6 +102,7 @@ impl Server {
             outside: BTreeMap::new(),
             catalogues,
             public_log: false,
+            verifications: verification::Verifications::default(),
             published: Mutex::default(),
             recording: tokio::sync::Mutex::new(()),
         })

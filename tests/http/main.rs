@@ -26,3 +26,4 @@ mod recording;
 mod reports;
 mod restart;
 mod survey;
+mod verifying;
