@@ -2,6 +2,7 @@
 //! with what is sorted on the way. The judging is `verify::ledger`'s.
 
 pub mod archive;
+pub mod bridges;
 pub mod folder;
 pub mod sort;
 pub mod source;

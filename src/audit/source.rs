@@ -45,6 +45,19 @@ pub struct Bundle {
     pub checkpoints: Vec<(u64, String)>,
 }
 
+/// Something wrong with the form of a source, beside its entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What kind.
+    pub code: LedgerCode,
+    /// The lowest position that it touches, where there is one.
+    pub seq: Option<u64>,
+    /// Where.
+    pub place: String,
+    /// What is wrong.
+    pub text: String,
+}
+
 /// Gives a ledger from its first entry to its last.
 ///
 /// # Contract
@@ -67,6 +80,14 @@ pub trait Source {
     /// Number of entries, when the source knows it before its end.
     fn size(&self) -> Option<u64> {
         None
+    }
+    /// What was wrong with the form of what was given since this was asked last.
+    fn faults(&mut self) -> Vec<Fault> {
+        Vec::new()
+    }
+    /// Whether the source ended before the ledger did, because of a fault.
+    fn broke_off(&self) -> bool {
+        false
     }
 }
 
@@ -93,11 +114,64 @@ pub struct SourceAudit {
 
 /// What was found about an entry's content.
 #[derive(Default)]
-struct Shown {
+pub(super) struct Shown {
     committed: bool,
     whole: bool,
     gone: bool,
     problems: Vec<(LedgerCode, String)>,
+}
+
+/// What the content of all entries came to, and what was erased.
+#[derive(Default)]
+pub(super) struct Contents {
+    counts: ContentCounts,
+    gone: Ranges,
+    gone_by: Ranges,
+}
+
+impl Contents {
+    /// Takes what one entry says, and what is shown of it.
+    pub(super) fn take(&mut self, leaf: &Leaf, shown: Option<Shown>, log: &mut LedgerLog) {
+        let seq = leaf.seq;
+        if let Some(shown) = shown {
+            self.counts.committed += u64::from(shown.committed);
+            self.counts.opened += u64::from(shown.whole);
+            if shown.gone {
+                self.gone.add(seq);
+            } else if shown.committed && !shown.whole && shown.problems.is_empty() {
+                self.counts.by_digests += 1;
+            }
+            let case = leaf.case.map(|c| c.case);
+            for (code, text) in shown.problems {
+                log.entry(code, seq, case, text);
+            }
+        }
+        match erased(leaf) {
+            None => {}
+            Some(Ok(ranges)) => ranges
+                .into_iter()
+                .for_each(|(f, l)| self.gone_by.add_range(f, l)),
+            Some(Err(())) => {
+                let text = format!(
+                    "Entry {seq} does not say in the prescribed form what was erased, so it explains no absence."
+                );
+                log.entry(LedgerCode::ErasureForm, seq, None, text);
+            }
+        }
+    }
+
+    /// The counts. Content that is not shown and was not erased was left out, or erased after what was read: that is
+    /// told, and refuses nothing.
+    pub(super) fn finish(mut self) -> ContentCounts {
+        for seq in self.gone.iter() {
+            if self.gone_by.has(seq) {
+                self.counts.erased += 1;
+            } else {
+                self.counts.missing += 1;
+            }
+        }
+        self.counts
+    }
 }
 
 struct Collect<'a> {
@@ -159,8 +233,7 @@ pub fn verify(
     let mut identity = Sorter::new(&audit.temporary, audit.memory / 2);
     let mut case = Sorter::new(&audit.temporary, audit.memory / 2);
     let mut claimed = VecDeque::new();
-    let (mut gone, mut gone_by) = (Ranges::default(), Ranges::default());
-    let mut counts = ContentCounts::default();
+    let mut contents = Contents::default();
     let mut content = false;
     let mut collect = Collect {
         identity: &mut identity,
@@ -169,7 +242,10 @@ pub fn verify(
         differing: Vec::new(),
         failed: None,
     };
-    while let Some(bundle) = source.next()? {
+    loop {
+        let bundle = source.next()?;
+        note_faults(source.faults(), checker.log());
+        let Some(bundle) = bundle else { break };
         content |= !bundle.content.is_empty();
         let mut checkpoints = bundle.checkpoints.iter().peekable();
         let hashes = bundle.claimed.iter().map(|c| Some(*c));
@@ -184,33 +260,8 @@ pub fn verify(
             ));
         }
         for ((read, shown), hash) in read_all(&bundle, audit.threads).into_iter().zip(hashes) {
-            let seq = checker.size();
-            if let (Ok(leaf), Some(shown)) = (&read.leaf, shown) {
-                counts.committed += u64::from(shown.committed);
-                counts.opened += u64::from(shown.whole);
-                if shown.gone {
-                    gone.add(seq);
-                } else if shown.committed && !shown.whole && shown.problems.is_empty() {
-                    counts.by_digests += 1;
-                }
-                let case = leaf.case.map(|c| c.case);
-                for (code, text) in shown.problems {
-                    checker.log().entry(code, seq, case, text);
-                }
-            }
-            match read.leaf.as_ref().ok().and_then(erased) {
-                None => {}
-                Some(Ok(ranges)) => ranges
-                    .into_iter()
-                    .for_each(|(f, l)| gone_by.add_range(f, l)),
-                Some(Err(())) => {
-                    let text = format!(
-                        "Entry {seq} does not say in the prescribed form what was erased, so it explains no absence."
-                    );
-                    checker
-                        .log()
-                        .entry(LedgerCode::ErasureForm, seq, None, text);
-                }
+            if let Ok(leaf) = &read.leaf {
+                contents.take(leaf, shown, checker.log());
             }
             collect.claimed.push_back(hash);
             checker.leaf(read, hash, &mut collect);
@@ -234,42 +285,51 @@ pub fn verify(
         note_tiles(&mut collect, checker.log())?;
         progress.read.store(checker.size(), Ordering::Relaxed);
     }
-    let mut streamed = checker.finish(false, &mut collect);
+    let mut streamed = if source.broke_off() {
+        checker.broke_off(&mut collect)
+    } else {
+        checker.finish(false, &mut collect)
+    };
     note_tiles(&mut collect, &mut streamed.log)?;
     drop(collect);
-    let mut identities = Identities::default();
-    let mut sorted = identity.finish()?;
-    while let Some(record) = sorted.next()? {
-        identities.take(&record, &mut streamed.log);
-    }
-    let mut chains = CaseChains::new(0);
-    let mut sorted = case.finish()?;
-    while let Some(record) = sorted.next()? {
-        chains.take(&record, &mut streamed.log);
-    }
-    for seq in gone.iter() {
-        if gone_by.has(seq) {
-            counts.erased += 1;
-            continue;
-        }
-        counts.missing += 1;
-        let text = format!(
-            "The content of entry {seq} is not there, and no entry tells that it was erased."
-        );
-        streamed
-            .log
-            .entry(LedgerCode::ContentMissing, seq, None, text);
-    }
+    orders(identity, case, 0, &mut streamed.log)?;
     let sizes: Vec<u64> = streamed.confirmed.iter().map(|(size, ..)| *size).collect();
     let extent = Extent {
         content,
         index: false,
-        counts,
+        counts: contents.finish(),
         now: audit.now,
     };
     Ok(conclude(streamed, &extent, |seq| {
         sizes.iter().copied().find(|s| *s > seq)
     }))
+}
+
+/// Checks what needs another order than the ledger's. Chains may begin in the middle when entries below `from` were not
+/// read.
+pub(super) fn orders(
+    identity: Sorter<IDENTITY_RECORD>,
+    case: Sorter<CASE_RECORD>,
+    from: u64,
+    log: &mut LedgerLog,
+) -> io::Result<()> {
+    let mut identities = Identities::default();
+    let mut sorted = identity.finish()?;
+    while let Some(record) = sorted.next()? {
+        identities.take(&record, log);
+    }
+    let mut chains = CaseChains::new(from);
+    let mut sorted = case.finish()?;
+    while let Some(record) = sorted.next()? {
+        chains.take(&record, log);
+    }
+    Ok(())
+}
+
+pub(super) fn note_faults(faults: Vec<Fault>, log: &mut LedgerLog) {
+    for f in faults {
+        log.add(f.code, f.seq, None, f.place, f.text);
+    }
 }
 
 fn note_tiles(collect: &mut Collect<'_>, log: &mut LedgerLog) -> Result<(), AuditError> {
@@ -329,7 +389,7 @@ fn read_all(bundle: &Bundle, threads: usize) -> Vec<(Read, Option<Shown>)> {
 }
 
 /// Compares what is shown of an entry with what it commits to.
-fn look(leaf: &Leaf, content: &EntryContent) -> Shown {
+pub(super) fn look(leaf: &Leaf, content: &EntryContent) -> Shown {
     let seq = leaf.seq;
     let mut out = Shown {
         committed: leaf.content.is_some(),
@@ -337,6 +397,11 @@ fn look(leaf: &Leaf, content: &EntryContent) -> Shown {
     };
     if content.digests.is_empty() && content.disclosures.is_empty() {
         out.gone = out.committed;
+        return out;
+    }
+    if !out.committed {
+        let text = format!("Content is shown for entry {seq}, which commits to none.");
+        out.problems.push((LedgerCode::ContentExtra, text));
         return out;
     }
     let opened = Pool::new(content.disclosures.iter().map(String::as_str)).and_then(|mut pool| {

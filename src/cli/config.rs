@@ -56,6 +56,7 @@ struct File {
     public_log: Option<bool>,
     witness_policy: Option<PathBuf>,
     witness_every: Option<String>,
+    verify_every: Option<String>,
     #[serde(default)]
     anchor: Vec<AnchorSection>,
 }
@@ -125,6 +126,8 @@ pub struct Config {
     pub witness_policy: Option<PathBuf>,
     /// How often witnesses are asked.
     pub witness_every: Option<String>,
+    /// How often the service verifies its ledgers whole; never without it.
+    pub verify_every: Option<String>,
     /// Where checkpoints are kept.
     pub anchors: Vec<AnchorSection>,
 }
@@ -172,6 +175,7 @@ impl Config {
             public_log: file.public_log.unwrap_or(false),
             witness_policy: file.witness_policy,
             witness_every: file.witness_every,
+            verify_every: file.verify_every,
             anchors: file.anchor,
         })
     }
@@ -192,6 +196,7 @@ impl Config {
             public_log: false,
             witness_policy: None,
             witness_every: None,
+            verify_every: None,
             anchors: Vec::new(),
         }
     }
@@ -318,6 +323,14 @@ impl Config {
             timeout: OUTSIDE_TIMEOUT,
             evidence: self.data_dir.join("evidence"),
         })
+    }
+
+    /// How often the service verifies its ledgers whole.
+    ///
+    /// # Errors
+    /// When it is no length of time.
+    pub fn verify_every(&self) -> Result<Option<Duration>, Failure> {
+        self.verify_every.as_deref().map(duration).transpose()
     }
 
     /// What records are judged against.

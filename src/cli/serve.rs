@@ -207,10 +207,22 @@ pub(super) fn start(
             }
         })
     };
+    let mut tasks = vec![serving, looking, surveying];
+    if let Some(every) = config.verify_every()? {
+        for name in server.ledgers.keys() {
+            let (server, name, paths) = (server.clone(), name.clone(), config.paths(name));
+            tasks.push(tokio::task::spawn_local(async move {
+                loop {
+                    server.verify_ledger(&name, paths.clone()).await;
+                    tokio::time::sleep(every).await;
+                }
+            }));
+        }
+    }
     Ok(Running {
         server,
         handle,
-        tasks: vec![serving, looking, surveying],
+        tasks,
     })
 }
 

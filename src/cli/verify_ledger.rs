@@ -1,6 +1,6 @@
 //! Verifying a whole ledger.
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 
 use super::verify::{judge_again, keys};
 use super::{Config, Failure, Outcome, fail, read, read_text, say};
+use crate::audit::archive;
 use crate::audit::folder::{self, FolderAudit, Progress};
 use crate::audit::source::{self, SourceAudit};
 use crate::audit::web::Web;
@@ -32,8 +33,11 @@ use crate::verify::{self, Freshness};
 )]
 pub struct LedgerArgs {
     /// Name of the ledger in the data folder [default: the only one]
-    #[arg(long, value_name = "NAME", conflicts_with = "url")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["url", "export"])]
     ledger: Option<String>,
+    /// An export file, of a whole ledger or a part, instead of the data folder
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    export: Option<PathBuf>,
     /// A log on the web (C2SP tlog-tiles) instead of the data folder: the address before `/checkpoint`
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -110,6 +114,9 @@ pub(super) fn run(args: &LedgerArgs, config: &Config) -> Outcome {
     if let Some(url) = &args.url {
         return web(args, url, keys);
     }
+    if let Some(file) = &args.export {
+        return export(args, file, keys);
+    }
     let name = match &args.ledger {
         Some(name) => name.clone(),
         None => only_ledger(config)?,
@@ -133,13 +140,10 @@ pub(super) fn run(args: &LedgerArgs, config: &Config) -> Outcome {
     finish(args, &check)
 }
 
-fn web(args: &LedgerArgs, url: &str, keys: Vec<Vkey>) -> Outcome {
-    let token = match &args.token_file {
-        Some(file) => Some(read_text(file)?.trim().to_owned()),
-        None => std::env::var("WHEREAS_TOKEN").ok(),
-    };
+/// What a source is checked against.
+fn source_audit(args: &LedgerArgs, keys: Vec<Vkey>) -> Result<SourceAudit, Failure> {
     let brought = brought(args, &keys)?;
-    let audit = SourceAudit {
+    Ok(SourceAudit {
         keys,
         checkpoints: brought.checkpoints,
         entries: brought.entries,
@@ -148,7 +152,27 @@ fn web(args: &LedgerArgs, url: &str, keys: Vec<Vkey>) -> Outcome {
         memory: args.memory.max(1) << 20,
         temporary: args.temporary.clone().unwrap_or_else(std::env::temp_dir),
         now: Some(SystemClock::default().now()),
+    })
+}
+
+fn export(args: &LedgerArgs, path: &Path, keys: Vec<Vkey>) -> Outcome {
+    let audit = source_audit(args, keys)?;
+    let file = std::fs::File::open(path)
+        .map_err(|e| Failure(format!("the export {} cannot be read: {e}", path.display())))?;
+    let progress = Progress::default();
+    let telling = args.progress || std::io::stderr().is_terminal();
+    let check = watched(telling, &progress, || {
+        archive::verify(BufReader::new(file), &audit, &progress)
+    })??;
+    finish(args, &check)
+}
+
+fn web(args: &LedgerArgs, url: &str, keys: Vec<Vkey>) -> Outcome {
+    let token = match &args.token_file {
+        Some(file) => Some(read_text(file)?.trim().to_owned()),
+        None => std::env::var("WHEREAS_TOKEN").ok(),
     };
+    let audit = source_audit(args, keys)?;
     let progress = Progress::default();
     let telling = args.progress || std::io::stderr().is_terminal();
     let mut log = Web::open(url, token)?;
@@ -185,7 +209,11 @@ fn finish(args: &LedgerArgs, check: &LedgerCheck) -> Outcome {
     }
     let v = &check.verdicts;
     let unmet = args.require.iter().any(|r| match r {
-        Required::Sequence => v.sequence.verdict != LedgerSequence::Complete,
+        // Of a part no more can be had than that it is linked as far as it goes.
+        Required::Sequence => !matches!(
+            (v.sequence.verdict, &check.part),
+            (LedgerSequence::Complete, _) | (LedgerSequence::Part, Some(_))
+        ),
         Required::Content => v.content.verdict != LedgerContent::Checked,
         Required::Index => v.index.verdict != LedgerIndex::Sound,
         Required::Freshness => !matches!(

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::auth::{Allowed, InLedger, Knowing, Oneself, Operating};
 use super::problem::{Problem, ProblemBody};
+use super::verification::VerificationInfo;
 use super::{Server, text};
 use crate::ledger::policy::Policy;
 use crate::outside::Outside;
@@ -52,6 +53,9 @@ pub struct LedgerState {
     pub quorum: QuorumInfo,
     /// Where checkpoints are kept.
     pub anchors: Vec<AnchorInfo>,
+    /// How the last verification by the service itself ended; absent before the first, and where none is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification: Option<VerificationInfo>,
 }
 
 /// A witness: an outside party that cosigns checkpoints.
@@ -130,6 +134,7 @@ fn state(ledger: &Ledger, outside: Option<&Outside>) -> Result<LedgerState, Prob
             size: None,
         },
         anchors: Vec::new(),
+        verification: None,
     };
     let Some(outside) = outside else {
         return Ok(state);
@@ -201,7 +206,8 @@ pub async fn list_ledgers(who: Allowed<Oneself>, server: web::Data<Server>) -> H
 
 /// Look at a ledger.
 ///
-/// Its origin, under which verifiers pin its key, its size, and how its witnesses and anchors stand.
+/// Its origin, under which verifiers pin its key, its size, how its witnesses and anchors stand, and how the
+/// service's own last verification of it ended.
 #[utoipa::path(
     tag = "Ledgers",
     params(("ledger" = String, Path, description = "Name of the ledger", example = "demo")),
@@ -220,7 +226,9 @@ pub async fn read_ledger(
     server: web::Data<Server>,
 ) -> Result<HttpResponse, Problem> {
     let outside = server.outside.get(at.ledger.name());
-    Ok(HttpResponse::Ok().json(state(&at.ledger, outside)?))
+    let mut state = state(&at.ledger, outside)?;
+    state.verification = server.verifications.of(at.ledger.name());
+    Ok(HttpResponse::Ok().json(state))
 }
 
 /// Read the published checkpoint.

@@ -51,12 +51,21 @@ fn collect(server: &Server) -> Result<Registry, StoreError> {
     let (anchored, anchor_ages) = (Sizes::default(), Ages::default());
     let (witness_failures, anchor_failures) = (Failures::default(), Failures::default());
     let quorum = Sizes::default();
+    let (good, checked, sizes) = (Sizes::default(), Sizes::default(), Sizes::default());
     let now = server.clock.now();
     for (name, ledger) in &server.ledgers {
         let labels: Labels = vec![("ledger", name.clone())];
         set(&heads, &labels, ledger.size());
         if let Some(size) = server.last_published(name) {
             set(&published, &labels, size);
+        }
+        if let Some(v) = server.verifications.of(name) {
+            set(&good, &labels, u64::from(v.accepted));
+            let seconds = v.at.micros().div_euclid(1_000_000);
+            checked.get_or_create(&labels).set(seconds);
+            if let Some(size) = v.size {
+                set(&sizes, &labels, size);
+            }
         }
         let Some(outside) = server.outside.get(name) else {
             continue;
@@ -119,6 +128,22 @@ fn collect(server: &Server) -> Result<Registry, StoreError> {
         "anchor_failures",
         "Attempts to put a checkpoint at an anchor that failed since the start",
         anchor_failures,
+    );
+    registry.register(
+        "verification_good",
+        "1 when the last verification of the whole ledger found nothing wrong, else 0",
+        good,
+    );
+    registry.register_with_unit(
+        "verification_time",
+        "When the last verification ended, since 1970",
+        Unit::Seconds,
+        checked,
+    );
+    registry.register(
+        "verification_size",
+        "Entries that the last verification read",
+        sizes,
     );
     Ok(registry)
 }

@@ -18,6 +18,7 @@ mod readers;
 mod reads;
 mod reports;
 mod tiles;
+mod verification;
 mod vocabulary;
 
 use std::collections::{BTreeMap, HashMap};
@@ -71,6 +72,7 @@ pub struct Server {
     catalogues: BTreeMap<&'static str, Catalogue>,
     surveys: BTreeMap<String, Survey>,
     public_log: bool,
+    verifications: verification::Verifications,
     published: Mutex<HashMap<String, (Duration, u64, String)>>,
     recording: tokio::sync::Mutex<()>,
 }
@@ -101,6 +103,7 @@ impl Server {
             outside: BTreeMap::new(),
             catalogues,
             public_log: false,
+            verifications: verification::Verifications::default(),
             published: Mutex::default(),
             recording: tokio::sync::Mutex::new(()),
         })

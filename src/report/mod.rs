@@ -6,21 +6,21 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Map, Value, json};
 
+use crate::audit::bridges::bridges;
 use crate::event;
 use crate::json;
 use crate::judge::{self, Judgement, Profile};
 use crate::keyring::{KeyringError, random};
 use crate::ledger::dsse::{Envelope, IN_TOTO};
-use crate::ledger::keys::Purpose;
 use crate::ledger::{Hash, Id16, Leaf, Timestamp, disclosure, sha256};
 use crate::reconstruct::{CaseSight, Collected, Question, ReconstructError, collect, open_entry};
 use crate::sequencer::{Access, AppendError, Ledger};
 use crate::store::{EntryQuery, NewReport, ReportRow, StoreError};
 use crate::verify::custody::ACCESSES;
 use crate::verify::format::{
-    Audience, Bridge, BridgesFile, CatalogueDigest, CustodyEntry, Evidence, PREDICATE,
-    PayloadEntry, Predicate, ProvenEntry, ReportFile, STATEMENT, Sha256Digest, SignedProfile,
-    Software, Statement, StatementSubject, VERSION, Window, Withheld,
+    Audience, BridgesFile, CatalogueDigest, CustodyEntry, Evidence, PREDICATE, PayloadEntry,
+    Predicate, ProvenEntry, ReportFile, STATEMENT, Sha256Digest, SignedProfile, Software,
+    Statement, StatementSubject, VERSION, Window, Withheld,
 };
 
 use custody::Reads;
@@ -442,30 +442,6 @@ fn shown_elements(entry: &judge::Entry, withheld: &HashSet<Hash>) -> HashSet<Has
         beneath(&member.value, entry, withheld, &mut shown);
     }
     shown
-}
-
-/// The changes of the checkpoint key up to a size, joined to the tree of that size.
-///
-/// # Errors
-/// When the ledger fails.
-pub fn bridges(ledger: &Ledger, size: u64) -> Result<Vec<Bridge>, ReportError> {
-    let keys = ledger.keys().up_to(size);
-    let changes = keys.rotations().iter();
-    changes
-        .filter(|r| r.purpose == Purpose::Checkpoint)
-        .map(|r| {
-            let stored = ledger
-                .entry(r.seq)?
-                .ok_or_else(|| ReportError::Damaged(format!("entry {} is absent", r.seq)))?;
-            Ok(Bridge {
-                leaf: String::from_utf8(stored.leaf)
-                    .map_err(|e| ReportError::Damaged(e.to_string()))?,
-                path: ledger.inclusion(r.seq, r.bridge())?,
-                checkpoint: ledger.bridge(r)?,
-                consistency: ledger.consistency(r.bridge(), size)?,
-            })
-        })
-        .collect()
 }
 
 /// The changes of the checkpoint key as a file of their own, joined to the newest checkpoint.

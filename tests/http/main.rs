@@ -27,3 +27,4 @@ mod recording;
 mod reports;
 mod restart;
 mod survey;
+mod verifying;

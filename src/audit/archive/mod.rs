@@ -4,14 +4,19 @@
 //! in the layout of C2SP tlog-tiles, so that it can be unpacked and served as a static log; content lies beside the
 //! bundles, piece by piece. `docs/formats.md` states it for implementers.
 
+mod check;
 mod import;
+mod part;
 mod read;
+mod whole;
 mod write;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ledger::tile;
+use crate::verify::format::Bridge;
 
+pub use check::verify;
 pub use import::{ImportError, Imported, import};
 pub use read::{ArchiveError, Part, Reader};
 pub use write::{ExportError, Filter, Written, write};
@@ -23,6 +28,8 @@ pub const VERSION: u64 = 1;
 const MANIFEST: &str = "export.json";
 /// Second member.
 const CHECKPOINT: &str = "checkpoint";
+/// Third member of a part, when the ledger's checkpoint key has been replaced.
+const BRIDGES: &str = "bridges.json";
 /// Last member.
 const END: &str = "end.json";
 
@@ -109,8 +116,17 @@ pub struct ContentLine {
     /// The digests of its members, base64url, in any order.
     pub digests: Vec<String>,
     /// All its disclosures, base64url, where they are shown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "not_null",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub disclosures: Option<Vec<String>>,
+}
+
+/// A member that may be absent, and is not `null` when it is there.
+fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(d).map(Some)
 }
 
 /// The content of one entry as it is stored.
@@ -134,10 +150,18 @@ pub struct EntryLine {
     /// Inclusion proof to the checkpoint, from the leaf up, base64.
     pub path: Vec<String>,
     /// The digests of its members, base64url; absent where the export holds no content or the entry has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "not_null",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub digests: Option<Vec<String>>,
     /// All its disclosures, base64url, where they are shown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "not_null",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub disclosures: Option<Vec<String>>,
 }
 
@@ -176,7 +200,11 @@ pub struct ReportLine {
     /// Position of its `report.issued`.
     pub seq: u64,
     /// Pseudonym of its case, 32 hex digits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "not_null",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub case: Option<String>,
     /// Who asked for it, 32 hex digits.
     pub requester: String,
@@ -222,6 +250,14 @@ pub struct LookupLine {
     pub blind: String,
     /// Position.
     pub seq: u64,
+}
+
+/// What joins the key that signed a part's checkpoint to the ones before it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bridges {
+    /// In ledger order, joined to the part's checkpoint.
+    bridges: Vec<Bridge>,
 }
 
 /// The last member: without it the file broke off.
@@ -292,5 +328,7 @@ impl List {
     }
 }
 
+#[cfg(test)]
+mod check_tests;
 #[cfg(test)]
 mod tests;

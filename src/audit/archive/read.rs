@@ -5,12 +5,14 @@ use std::io::Read;
 use serde::de::DeserializeOwned;
 
 use super::{
-    CHECKPOINT, CaseLine, CatalogueLine, CheckpointLine, ContentLine, END, End, EntryLine, List,
-    LookupLine, MANIFEST, Manifest, ReportLine, SealedLine, TraceLine, VERSION,
+    BRIDGES, Bridges, CHECKPOINT, CaseLine, CatalogueLine, CheckpointLine, ContentLine, END, End,
+    EntryLine, List, LookupLine, MANIFEST, Manifest, ReportLine, Scope, SealedLine, TraceLine,
+    VERSION,
 };
 use crate::ledger::note::MAX_NOTE;
 use crate::ledger::tile::{self, WIDTH};
 use crate::ledger::{Hash, MAX_LEAF};
+use crate::verify::format::Bridge;
 
 /// Longest member that is read: a bundle of the longest leaves, a piece of a list whose last line is the longest
 /// content that a ledger takes.
@@ -93,6 +95,9 @@ pub struct Reader<R: Read> {
     source: Source<R>,
     manifest: Manifest,
     checkpoint: String,
+    bridges: Vec<Bridge>,
+    /// A member that was read to see whether it is the bridges.
+    ahead: Option<(String, Vec<u8>)>,
     last: Option<(List, u64)>,
     ended: bool,
 }
@@ -124,10 +129,21 @@ impl<R: Read> Reader<R> {
             Some(_) => return Err(form("its second member must be the checkpoint")),
             None => return Err(ArchiveError::Truncated),
         };
+        let mut ahead = source.member()?;
+        let bridges = match &ahead {
+            Some((name, bytes)) if name == BRIDGES && manifest.scope != Scope::Whole => {
+                let read: Bridges = object(BRIDGES, bytes)?;
+                ahead = None;
+                read.bridges
+            }
+            _ => Vec::new(),
+        };
         Ok(Self {
             source,
             manifest,
             checkpoint,
+            bridges,
+            ahead,
             last: None,
             ended: false,
         })
@@ -145,12 +161,22 @@ impl<R: Read> Reader<R> {
         &self.checkpoint
     }
 
+    /// What joins the checkpoint's key to earlier ones; only in the export of a part.
+    #[must_use]
+    pub fn bridges(&self) -> &[Bridge] {
+        &self.bridges
+    }
+
     /// The next part; `None` after the end.
     ///
     /// # Errors
     /// See [`ArchiveError`]; a file without its last member is [`ArchiveError::Truncated`].
     pub fn next_part(&mut self) -> Result<Option<Part>, ArchiveError> {
-        let Some((name, bytes)) = self.source.member()? else {
+        let next = match self.ahead.take() {
+            Some(member) => Some(member),
+            None => self.source.member()?,
+        };
+        let Some((name, bytes)) = next else {
             return if self.ended {
                 Ok(None)
             } else {
@@ -268,10 +294,14 @@ impl<R: Read> Source<R> {
             // The field of the sum itself counts as spaces.
             u32::from(if (148..156).contains(&i) { b' ' } else { *b })
         });
-        if header.as_ustar().is_none() || header.cksum()? != sum.sum::<u32>() {
-            return Err(form("it is not a tar file (POSIX ustar)"));
+        let sum = sum.sum::<u32>();
+        let prefix = header.as_ustar().map(|u| u.prefix.iter().any(|b| *b != 0));
+        if prefix != Some(false) || header.cksum().ok() != Some(sum) {
+            return Err(form("it is not a tar file (POSIX ustar, short names)"));
         }
-        let path = header.path()?;
+        let path = header
+            .path()
+            .map_err(|_| form("a member's name is not text"))?;
         let name = path
             .to_str()
             .ok_or_else(|| form("a member's name is not text"))?
@@ -279,7 +309,9 @@ impl<R: Read> Source<R> {
         if header.entry_type() != tar::EntryType::Regular {
             return Err(form(format!("`{name}` is not a regular file")));
         }
-        let size = header.size()?;
+        let size = header
+            .size()
+            .map_err(|_| form(format!("the length of `{name}` is not a number")))?;
         if size > MAX_MEMBER {
             return Err(form(format!("`{name}` is longer than {MAX_MEMBER} bytes")));
         }

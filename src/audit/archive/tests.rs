@@ -16,7 +16,7 @@ use crate::sequencer::{Clock, FromOutside, Ledger, LedgerPaths, Limits, Rotate, 
 use crate::store::Cosignature;
 use crate::store::StoreError;
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
+pub(super) type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 const ORIGIN: &str = "ledger.example/acme";
 
@@ -34,15 +34,15 @@ impl CaseSight for Everything {
     }
 }
 
-fn clock() -> Arc<dyn Clock> {
+pub(super) fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock::default())
 }
 
-fn paths(dir: &Path) -> LedgerPaths {
+pub(super) fn paths(dir: &Path) -> LedgerPaths {
     LedgerPaths::below(dir, "acme")
 }
 
-fn open(dir: &Path) -> Result<Arc<Ledger>, Box<dyn std::error::Error>> {
+pub(super) fn open(dir: &Path) -> Result<Arc<Ledger>, Box<dyn std::error::Error>> {
     Ok(Ledger::open(
         &paths(dir),
         "acme",
@@ -75,7 +75,7 @@ fn event(n: u64) -> Event {
 }
 
 /// A ledger of a few bundles in commits of several sizes, with a report; closed.
-async fn ledger(dir: &Path, events: u64) -> Outcome {
+pub(super) async fn ledger(dir: &Path, events: u64) -> Outcome {
     Ledger::create(&paths(dir), "acme", ORIGIN, clock(), None)?;
     let ledger = open(dir)?;
     let mut n = 0;
@@ -134,7 +134,7 @@ fn manifest(scope: Scope, content: Content, size: u64) -> Manifest {
     }
 }
 
-fn export(
+pub(super) fn export(
     dir: &Path,
     scope: Scope,
     content: Content,
@@ -329,6 +329,13 @@ async fn parts_and_whole_hold_what_they_say() -> Outcome {
         },
         Content::Digests,
     )?;
+    // Whoever pinned the key that was replaced checks a part over its bridges.
+    let first = ledger_key(dir.path())?;
+    assert_ne!(first, key);
+    for pinned in [&first, &key] {
+        let check = checked(&range, pinned)?;
+        assert_eq!(check.problems, []);
+    }
     let mut found = Vec::new();
     let head = Reader::open(&range[..])?;
     let head = crate::ledger::checkpoint::Checkpoint::open(head.checkpoint(), ORIGIN, &[key])?;
@@ -354,4 +361,28 @@ async fn parts_and_whole_hold_what_they_say() -> Outcome {
         Err(ArchiveError::Truncated)
     ));
     Ok(())
+}
+
+/// The key that entry 0 names.
+fn ledger_key(dir: &Path) -> Result<Vkey, Box<dyn std::error::Error>> {
+    let keys = crate::sequencer::read_keys(&paths(dir), ORIGIN)?;
+    Ok(keys.all(Purpose::Checkpoint).swap_remove(0))
+}
+
+fn checked(
+    export: &[u8],
+    key: &Vkey,
+) -> Result<crate::verify::ledger::LedgerCheck, Box<dyn std::error::Error>> {
+    let audit = crate::audit::source::SourceAudit {
+        keys: vec![key.clone()],
+        checkpoints: Vec::new(),
+        entries: Vec::new(),
+        compromised: Vec::new(),
+        threads: 1,
+        memory: 1 << 20,
+        temporary: std::env::temp_dir(),
+        now: None,
+    };
+    let progress = crate::audit::folder::Progress::default();
+    Ok(verify(export, &audit, &progress)?)
 }

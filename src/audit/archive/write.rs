@@ -6,9 +6,11 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::{
-    CHECKPOINT, CaseLine, CatalogueLine, CheckpointLine, Content, ContentLine, END, End, EntryLine,
-    List, LookupLine, MANIFEST, Manifest, PIECE, ReportLine, Scope, SealedLine, TraceLine,
+    BRIDGES, Bridges, CHECKPOINT, CaseLine, CatalogueLine, CheckpointLine, Content, ContentLine,
+    END, End, EntryLine, List, LookupLine, MANIFEST, Manifest, PIECE, ReportLine, Scope,
+    SealedLine, TraceLine,
 };
+use crate::audit::bridges::bridges;
 use crate::ledger::tile::{self, WIDTH};
 use crate::ledger::tree::NodeId;
 use crate::ledger::{Hash, Id16, Leaf, b64, disclosure};
@@ -71,6 +73,12 @@ pub fn write<W: Write>(
     let mut tar = Tar::new(out);
     tar.member(MANIFEST, &line(manifest)?)?;
     tar.member(CHECKPOINT, checkpoint.as_bytes())?;
+    if manifest.scope != Scope::Whole {
+        let bridges = bridges(ledger, manifest.size)?;
+        if !bridges.is_empty() {
+            tar.member(BRIDGES, &line(&Bridges { bridges })?)?;
+        }
+    }
     let mut export = Export {
         ledger,
         manifest,

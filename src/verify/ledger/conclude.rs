@@ -2,9 +2,9 @@
 
 use super::outcome::{
     ContentCounts, GoodTo, LedgerCheck, LedgerCode, LedgerContent, LedgerIndex, LedgerKeys,
-    LedgerSequence, LedgerVerdicts, Part, root_text,
+    LedgerSequence, LedgerVerdicts, Part, PartRead, root_text,
 };
-use super::stream::Streamed;
+use super::stream::{Covered, Streamed};
 use crate::ledger::Timestamp;
 use crate::verify::outcome::{Freshness, Integrity, Verdict};
 
@@ -62,10 +62,14 @@ pub fn conclude(
         problems,
         counts,
         ledger: s.origin,
-        entries: s.size - s.from,
+        entries: s.read,
         size: s.size,
         root: root_text(&s.root),
         from: (s.from > 0).then_some(s.from),
+        part: match s.covered {
+            Covered::Part { scope, .. } => Some(scope),
+            Covered::ToTheEnd | Covered::Beginning => None,
+        },
         checkpoints: s.checkpoints,
         word,
         content: extent.counts,
@@ -100,6 +104,13 @@ fn integrity(s: &Streamed) -> Verdict<Integrity> {
         };
         return verdict(found, why(s, Part::Integrity));
     }
+    if let Covered::Part { .. } = s.covered {
+        let text = format!(
+            "Each of the {} entries of this part is proven to stand under the signed checkpoint of {} entries, and neighbours link to each other. Nothing is said of entries that are not in it.",
+            s.read, s.size
+        );
+        return verdict(Integrity::Intact, text);
+    }
     let rest = if s.from > 0 {
         format!(
             " The first {} entries were not read: they rest on the checkpoint that you pinned.",
@@ -123,6 +134,24 @@ fn sequence(s: &Streamed) -> Verdict<LedgerSequence> {
     } else if s.log.has(LedgerCode::EntryAbsent) || s.log.has(LedgerCode::LeafForm) {
         let text = "Some entries are absent or cannot be read, so nobody can say which cases they belonged to.";
         verdict(LedgerSequence::Broken, text)
+    } else if let Covered::Part { scope, ended: true } = &s.covered {
+        let text = match scope {
+            PartRead::Range { first, last } => format!(
+                "Every entry from {first} to {} is there, and within the range the links of each case hold. What cases had before and have after it is not known.",
+                (*last).min(s.size.saturating_sub(1))
+            ),
+            PartRead::Case { case } => format!(
+                "The case {case} has its entries from the first on, {} of them, each linked to the one before. That there are no later ones is not proven.",
+                s.read
+            ),
+        };
+        verdict(LedgerSequence::Part, text)
+    } else if s.covered != Covered::ToTheEnd {
+        let text = format!(
+            "The source breaks off: of the {} entries that were read, every case has its entries from the first on, and what came after is not known.",
+            s.read
+        );
+        verdict(LedgerSequence::NotChecked, text)
     } else {
         let text = "Every case has its entries from the first on, each linked to the one before, and no identity stands twice.";
         verdict(LedgerSequence::Complete, text)
@@ -143,7 +172,22 @@ fn content(s: &Streamed, extent: &Extent) -> Verdict<LedgerContent> {
         "Of {} entries with content, {} were opened and are what the entries commit to, {} were compared by their digests, and {} were erased, as later entries tell.",
         c.committed, c.opened, c.by_digests, c.erased
     );
-    if c.by_digests > 0 {
+    let ended = matches!(
+        s.covered,
+        Covered::ToTheEnd | Covered::Part { ended: true, .. }
+    );
+    if !ended {
+        verdict(
+            LedgerContent::NotChecked,
+            format!("The source breaks off. {text}"),
+        )
+    } else if c.missing > 0 {
+        let text = format!(
+            "{text} The content of {} is not there, and no entry that was read tells of its erasure: it was left out, or was erased later.",
+            c.missing
+        );
+        verdict(LedgerContent::Incomplete, text)
+    } else if c.by_digests > 0 {
         verdict(LedgerContent::ByDigests, text)
     } else {
         verdict(LedgerContent::Checked, text)
@@ -186,6 +230,10 @@ fn freshness(s: &Streamed) -> Verdict<Freshness> {
             );
             verdict(Freshness::Anchored, text)
         }
+        None if s.covered == Covered::Beginning => verdict(
+            Freshness::NotProven,
+            "The source breaks off: what was brought along about later entries could not be compared.",
+        ),
         None => verdict(
             Freshness::NotProven,
             "Nobody but the operator vouches for this history: no checkpoint, receipt or report from outside was brought along, and no pinned witness signed. \
@@ -197,6 +245,19 @@ fn freshness(s: &Streamed) -> Verdict<Freshness> {
 fn keys(s: &Streamed) -> Verdict<LedgerKeys> {
     if s.log.count(Part::Keys) > 0 {
         verdict(LedgerKeys::Broken, why(s, Part::Keys))
+    } else if let Covered::Part { .. } = s.covered {
+        if s.checkpoints > 0 {
+            let text = "A pinned key signed the checkpoint to which the part is proven.";
+            verdict(LedgerKeys::Good, text)
+        } else {
+            let text = "No pinned key signed the checkpoint to which the part is proven.";
+            verdict(LedgerKeys::Broken, text)
+        }
+    } else if s.keys.newest().is_none() {
+        verdict(
+            LedgerKeys::NotChecked,
+            "The source breaks off before entry 0 names the ledger's keys.",
+        )
     } else {
         let text = "The key that was in force at each checkpoint is pinned, or joined to a pinned one by checkpoints that both keys signed.";
         verdict(LedgerKeys::Good, text)

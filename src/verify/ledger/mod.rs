@@ -9,6 +9,7 @@ pub mod erasure;
 mod keys;
 mod outcome;
 mod outside;
+pub mod part;
 pub mod records;
 mod stream;
 pub mod words;
@@ -33,10 +34,11 @@ pub use conclude::{Extent, conclude};
 pub use keys::KeyHistory;
 pub use outcome::{
     ContentCounts, GoodTo, LedgerCheck, LedgerCode, LedgerContent, LedgerIndex, LedgerKeys,
-    LedgerLog, LedgerProblem, LedgerSequence, LedgerVerdicts, MAX_PROBLEMS, Part, Word,
+    LedgerLog, LedgerProblem, LedgerSequence, LedgerVerdicts, MAX_PROBLEMS, Part, PartRead, Word,
 };
 pub use outside::{OutsideCheckpoint, OutsideEntry};
-pub use stream::{Begin, Checker, Pins, Read, Sink, Stored, Streamed, read};
+pub use part::{PartChecker, PartScope};
+pub use stream::{Begin, Checker, Covered, Pins, Read, Sink, Stored, Streamed, read};
 
 #[cfg(test)]
 mod tests;

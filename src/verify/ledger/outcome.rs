@@ -110,8 +110,16 @@ codes! {
     CheckpointSignature = "checkpoint.signature" Integrity;
     /// The hashes that a source serves are not those of its entries.
     TileDiffers = "tile.differs" Integrity;
-    /// What a source gives cannot be read.
-    SourceForm = "source.form" Integrity;
+    /// A file is not an export in the form that the format gives.
+    ExportForm = "export.form" Integrity;
+    /// An export file breaks off.
+    ExportTruncated = "export.truncated" Integrity;
+    /// What an export says of itself is not what it holds.
+    ExportManifest = "export.manifest" Integrity;
+    /// An entry of a part is not proven to stand under the part's checkpoint.
+    LeafInclusion = "leaf.inclusion" Integrity;
+    /// An entry does not belong to the part that holds it.
+    PartScope = "part.scope" Integrity;
     /// Somebody else may have held the key that signed, and nobody outside saw the entries before.
     KeyCompromised = "key.compromised" Integrity;
     /// No pinned key is one that the ledger names.
@@ -328,6 +336,10 @@ fn breaks(code: LedgerCode) -> bool {
 pub enum LedgerSequence {
     /// Yes.
     Complete,
+    /// The entries of a part are linked as far as the part goes.
+    Part,
+    /// The source breaks off.
+    NotChecked,
     /// No.
     Broken,
 }
@@ -340,6 +352,8 @@ pub enum LedgerContent {
     Checked,
     /// Lists of digests were compared with the entries; the values behind them were not all seen.
     ByDigests,
+    /// What some entries say is not in an export, and no entry in it tells of an erasure.
+    Incomplete,
     /// No content was looked at.
     NotChecked,
     /// It is not.
@@ -364,6 +378,8 @@ pub enum LedgerIndex {
 pub enum LedgerKeys {
     /// Each key in force is pinned, or a chain of changes joins it to a pinned one.
     Good,
+    /// The source breaks off before entry 0 names any.
+    NotChecked,
     /// They do not.
     Broken,
 }
@@ -422,8 +438,26 @@ pub struct ContentCounts {
     pub by_digests: u64,
     /// Erased, as a later entry says.
     pub erased: u64,
-    /// Neither there nor erased.
+    /// Not there, and no entry that was read tells of an erasure.
     pub missing: u64,
+}
+
+/// Which part of a ledger was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartRead {
+    /// Every position, both ends included, as far as the ledger went.
+    Range {
+        /// First position.
+        first: u64,
+        /// Last position.
+        last: u64,
+    },
+    /// Those of one case.
+    Case {
+        /// Its pseudonym.
+        case: String,
+    },
 }
 
 /// The outcome of checking a ledger.
@@ -453,6 +487,9 @@ pub struct LedgerCheck {
     /// When entries below this size were not read: they rest on the checkpoint of this size that the auditor pinned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
+    /// When a part was checked: which. The verdicts speak of its entries alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<PartRead>,
     /// Stored checkpoints whose root and signature were found good.
     pub checkpoints: u64,
     /// By whose word outside the operator.

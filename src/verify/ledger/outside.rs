@@ -230,11 +230,43 @@ impl Outside {
                 );
                 continue;
             }
+            if e.seq < size {
+                let text = format!(
+                    "{} proves an entry at position {}, and the entry at that place is absent or cannot be read: what was proven is no longer on record.",
+                    e.name, e.seq
+                );
+                log.entry(LedgerCode::OutsideEntry, e.seq, None, text);
+                continue;
+            }
             let text = format!(
                 "{} proves an entry at position {}, and this ledger has only {size} entries: entries were cut off.",
                 e.name, e.seq
             );
             log.entry(LedgerCode::OutsideTruncated, e.seq, None, text);
+        }
+    }
+
+    /// What is left when a part of a ledger has ended: what cannot be compared with the part.
+    pub fn finish_part(
+        &mut self,
+        size: u64,
+        pinned: &[Vkey],
+        history: &KeyHistory,
+        log: &mut LedgerLog,
+    ) {
+        for (theirs, all) in std::mem::take(&mut self.checkpoints) {
+            for (c, _) in all {
+                let why = match signed(&c.note, pinned, history) {
+                    Ok(_) => format!(
+                        "it is of {theirs} entries, and the part is proven to a checkpoint of {size}; a part can be compared with a checkpoint of the same size alone"
+                    ),
+                    Err(e) => e.to_string(),
+                };
+                c.unusable(&why, log);
+            }
+        }
+        for e in std::mem::take(&mut self.entries).into_values().flatten() {
+            unusable(&e.name, "its entry is not in the part", log);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The streaming check: leaves in order, one look at each, memory that does not grow with the ledger.
 
 use super::keys::KeyHistory;
-use super::outcome::{LedgerCode, LedgerLog, Word};
+use super::outcome::{LedgerCode, LedgerLog, PartRead, Word};
 use super::outside::{Outside, OutsideCheckpoint, OutsideEntry};
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::keys::{KEY_ROTATED, LEDGER_CREATED};
@@ -93,6 +93,22 @@ pub struct Stored<'a> {
     pub place: &'a str,
 }
 
+/// How much of a ledger the source gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Covered {
+    /// It went on to the ledger's end.
+    ToTheEnd,
+    /// It broke off: what was read is the beginning of a ledger.
+    Beginning,
+    /// A part, each entry with its proof.
+    Part {
+        /// Which.
+        scope: PartRead,
+        /// Whether the source went on to the end of the part.
+        ended: bool,
+    },
+}
+
 /// What the stream came to.
 #[derive(Debug)]
 pub struct Streamed {
@@ -102,6 +118,10 @@ pub struct Streamed {
     pub from: u64,
     /// Number of entries.
     pub size: u64,
+    /// How many of them were read.
+    pub read: u64,
+    /// How much of the ledger that was.
+    pub covered: Covered,
     /// Root of the tree over them.
     pub root: Hash,
     /// The ledger's keys.
@@ -365,33 +385,37 @@ impl Checker {
                     .add(LedgerCode::KeyBridge, Some(at - 1), None, place, text);
             }
         }
-        for witness in good
-            .iter()
-            .filter(|k| k.algorithm() == Algorithm::CosignatureV1)
-        {
-            if note.text
-                == (Checkpoint {
-                    origin: self.origin.clone(),
-                    size,
-                    root: self.frontier.root(),
-                })
-                .text()
-            {
-                let by = format!("the witness {}", witness.name());
-                self.outside.say(by, size, note.cosigned_at(witness));
-            }
-        }
+        let own = Checkpoint {
+            origin: self.origin.clone(),
+            size,
+            root: self.frontier.root(),
+        };
+        witnessed(&own, note, &good, &mut self.outside);
         Some("the ledger's own checkpoint key".to_owned())
     }
 
     /// Ends the stream. `unsigned` says that the newest commit is stored and its checkpoint is not yet: that is so for a
     /// moment after every commit, and nobody has been answered about its entries then.
     #[must_use]
-    pub fn finish(mut self, unsigned: bool, sink: &mut impl Sink) -> Streamed {
+    pub fn finish(self, unsigned: bool, sink: &mut impl Sink) -> Streamed {
+        self.end(unsigned, Covered::ToTheEnd, sink)
+    }
+
+    /// Ends the stream where the source broke off. What lies beyond was not seen, so nothing is said of it: neither that
+    /// it was cut off from the ledger, nor that checkpoints of it are absent.
+    #[must_use]
+    pub fn broke_off(self, sink: &mut impl Sink) -> Streamed {
+        self.end(true, Covered::Beginning, sink)
+    }
+
+    fn end(mut self, unsigned: bool, covered: Covered, sink: &mut impl Sink) -> Streamed {
         self.settle(None, None, sink);
+        let whole = covered == Covered::ToTheEnd;
         let size = self.frontier.size();
-        self.outside
-            .finish(self.from, size, &self.pinned, &self.keys, &mut self.log);
+        if whole {
+            self.outside
+                .finish(self.from, size, &self.pinned, &self.keys, &mut self.log);
+        }
         let known = self.confirmed.last().map(|(s, ..)| *s);
         if known != Some(size) && !self.lost && !unsigned {
             let from = known.unwrap_or(self.from);
@@ -407,7 +431,7 @@ impl Checker {
             self.log
                 .add(LedgerCode::CheckpointAbsent, seq, None, "head", text);
         }
-        if let Some(at) = self.rotated {
+        if let Some(at) = self.rotated.filter(|_| whole) {
             let text = format!(
                 "The checkpoint key was changed by entry {}, and the checkpoint of {at} entries that should carry both signatures was not seen.",
                 at - 1
@@ -415,12 +439,16 @@ impl Checker {
             self.log
                 .add(LedgerCode::KeyBridge, Some(at - 1), None, "keys", text);
         }
-        self.pin();
+        if whole {
+            self.pin();
+        }
         self.stolen(size);
         Streamed {
             origin: self.origin,
             from: self.from,
             size,
+            read: size - self.from,
+            covered,
             root: self.frontier.root(),
             keys: self.keys,
             confirmed: self.confirmed,
@@ -573,14 +601,8 @@ impl Checker {
     }
 
     fn unreadable(&mut self, seq: u64, e: &LeafError) {
-        let code = match e {
-            LeafError::Unknown(_) => LedgerCode::LeafUnknown,
-            LeafError::NotCanonical => LedgerCode::LeafNotCanonical,
-            _ => LedgerCode::LeafForm,
-        };
-        let text = format!(
-            "Entry {seq} cannot be read: {e}. A ledger of format v1 never writes such an entry, so its bytes were changed."
-        );
+        let (code, why) = reading(e);
+        let text = format!("Entry {seq} cannot be read: {e}. {why}");
         self.log.entry(code, seq, None, text);
     }
 
@@ -658,6 +680,35 @@ impl Checker {
             self.log.entry(LedgerCode::KeyRotation, seq, None, text);
         } else if self.keys.newest() != before.as_ref() {
             self.rotated = Some(seq + 1);
+        }
+    }
+}
+
+/// The code of an entry that cannot be read, and what follows from it.
+pub(super) fn reading(e: &LeafError) -> (LedgerCode, &'static str) {
+    let code = match e {
+        LeafError::Unknown(_) => LedgerCode::LeafUnknown,
+        LeafError::NotCanonical => LedgerCode::LeafNotCanonical,
+        _ => LedgerCode::LeafForm,
+    };
+    let why = "A ledger of format v1 never writes such an entry, so its bytes were changed.";
+    (code, why)
+}
+
+/// Notes the word of the witnesses among `good`, when what they signed is this very checkpoint.
+pub(super) fn witnessed(
+    checkpoint: &Checkpoint,
+    note: &Note<'_>,
+    good: &[&Vkey],
+    outside: &mut Outside,
+) {
+    let witnesses = good
+        .iter()
+        .filter(|k| k.algorithm() == Algorithm::CosignatureV1);
+    for witness in witnesses {
+        if note.text == checkpoint.text() {
+            let by = format!("the witness {}", witness.name());
+            outside.say(by, checkpoint.size, note.cosigned_at(witness));
         }
     }
 }

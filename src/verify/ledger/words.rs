@@ -8,11 +8,15 @@ use crate::verify::words::{line, verdict};
 pub fn ledger(check: &LedgerCheck) -> String {
     let mut out = String::new();
     match check.problems.first() {
-        None => line(
-            &mut out,
-            "result",
-            "This ledger is accepted: nothing in it is wrong, as far as it was checked.",
-        ),
+        None => {
+            let what = match check.part {
+                Some(_) => "This part of a ledger",
+                None => "This ledger",
+            };
+            let text =
+                format!("{what} is accepted: nothing in it is wrong, as far as it was checked.");
+            line(&mut out, "result", &text);
+        }
         Some(p) => line(&mut out, "refused", &problem(p)),
     }
     if let Some(first) = &check.first_break {
@@ -37,7 +41,7 @@ pub fn ledger(check: &LedgerCheck) -> String {
             );
             line(&mut out, "still good", &text);
         }
-        None if check.refused() => {
+        None if check.refused() && check.part.is_none() => {
             line(
                 &mut out,
                 "still good",

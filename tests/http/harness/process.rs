@@ -63,10 +63,16 @@ impl Process {
 
     /// Starts it, and reads where it listens from what it says.
     pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// Starts it with more arguments.
+    pub fn start_with(&mut self, more: &[&str]) {
         assert!(self.child.is_none());
         self.starts += 1;
         let log = File::create(self.log_file(self.starts)).unwrap();
-        let mut child = command(self.path(), &["serve", "--listen", "127.0.0.1:0"])
+        let args = [&["serve", "--listen", "127.0.0.1:0"], more].concat();
+        let mut child = command(self.path(), &args)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
