@@ -247,15 +247,11 @@ async fn what_was_changed_within_a_member_is_named() -> Outcome {
         "a hash of level 1",
     )?;
     let outcome = check(
-        &with(
-            &all,
-            "tile/entries/000",
-            |bundle| {
-                let wanted = b"\"type\":\"x.a\"";
-                let at = bundle.windows(wanted.len()).position(|w| w == wanted);
-                bundle[at.unwrap_or_default() + 8] = b'y';
-            },
-        )?,
+        &with(&all, "tile/entries/000", |bundle| {
+            let wanted = b"\"type\":\"x.a\"";
+            let at = bundle.windows(wanted.len()).position(|w| w == wanted);
+            bundle[at.unwrap_or_default() + 8] = b'y';
+        })?,
         &key,
     )?;
     assert!(codes(&outcome).contains(&"leaf.altered"), "{outcome:?}");
