@@ -60,7 +60,7 @@ fn the_exit_code_says_what_verifying_a_ledger_came_to() {
     // Of a running service's folder, and of the export.
     let said = printed(&verify(&[]), 0);
     assert!(
-        said.contains("accepted") && said.contains("freshness: not_proven"),
+        said.contains("accepted") && said.contains("freshness: not proven"),
         "{said}"
     );
     printed(&verify(&["--require", "freshness"]), 3);
