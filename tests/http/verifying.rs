@@ -42,9 +42,9 @@ fn the_exit_code_says_what_verifying_a_ledger_came_to() {
     let note = reader.get(&at("/checkpoint"));
     std::fs::write(path("kept"), &note.body).unwrap();
     let case = proper_case("-w")[0]["case_id"].as_str().unwrap().to_owned();
-    let asked = json!({"case_id": case, "role": "regulator", "purpose": "review"});
+    let asked = json!({"subject": {"case": case}, "purpose": "A review"});
     let issued = reader.post(&at("/reports"), &asked).json(201);
-    let report = reader.get(&at(&format!("/reports/{}", issued["id"].as_str().unwrap())));
+    let report = reader.get(issued["href"].as_str().unwrap());
     std::fs::write(path("report"), &report.body).unwrap();
     std::fs::write(path("export"), &reader.get(&at("/export")).body).unwrap();
     std::fs::write(
@@ -60,7 +60,7 @@ fn the_exit_code_says_what_verifying_a_ledger_came_to() {
     // Of a running service's folder, and of the export.
     let said = printed(&verify(&[]), 0);
     assert!(
-        said.contains("accepted") && said.contains("freshness: not_proven"),
+        said.contains("accepted") && said.contains("freshness: not proven"),
         "{said}"
     );
     printed(&verify(&["--require", "freshness"]), 3);
