@@ -15,13 +15,14 @@ use sha2::Sha256;
 use whereas::event::{COMMON_MEMBERS, Context, Event, SpanRef, TraceRef};
 use whereas::json::{self, FaultKind, Limits, pointer};
 use whereas::judge::{
-    AnswerPart, Arg, DatumRef, Edge, Finding, Judged, Judgement, Section, Sentence, Severity,
+    AnswerPart, Arg, DatumRef, Edge, Finding, Judged, Judgement, Relation, Section, Sentence, Severity,
     Subject, TimelineItem,
 };
-use whereas::keyring::{IdKey, Sealed, Secret, open, report_key_name, seal, signing_key_to_pem};
+use whereas::keyring::{IdKey, Sealed, Secret, open, seal, signing_key_to_pem};
 use whereas::ledger::checkpoint::Checkpoint;
 use whereas::ledger::disclosure::{self, Disclosures};
 use whereas::ledger::dsse::{Envelope, IN_TOTO, pae};
+use whereas::ledger::keys::Purpose;
 use whereas::ledger::note::{Algorithm, NoteSigner, Vkey};
 use whereas::ledger::proof::verify_consistency;
 use whereas::ledger::receipt::Receipt;
@@ -105,7 +106,7 @@ impl Example {
         let origin = text(&inputs, "/origin").to_owned();
         let mut example = Self {
             checkpoint_key: signer(&origin, bytes(&inputs, "/seeds/checkpoint")),
-            report_key: signer(&report_key_name(&origin), bytes(&inputs, "/seeds/report")),
+            report_key: signer(&Purpose::Report.key_name(&origin), bytes(&inputs, "/seeds/report")),
             witness_seed: bytes(&inputs, "/seeds/witness"),
             id: IdKey::from_bytes(bytes(&inputs, "/id_key")),
             inputs,
@@ -639,7 +640,7 @@ impl Example {
             }],
             graph: vec![Edge {
                 from: 2,
-                relation: "was_informed_by".into(),
+                relation: Relation::WasInformedBy,
                 to: 1,
                 by: datum(2, "\"/case_id\"", ""),
             }],

@@ -87,11 +87,12 @@ impl Access {
         put("role", self.role.map(Value::from));
         put("resource", Some(json!(self.resource)));
         put("case", self.case.map(|c| json!(c.to_hex())));
-        let named: Vec<String> = self
+        // Each an object, so that it is disclosed on its own: one can be shown without the others.
+        let named: Vec<Value> = self
             .cases
             .iter()
             .take(CASES_NAMED)
-            .map(Id16::to_hex)
+            .map(|case| json!({ "case": case.to_hex() }))
             .collect();
         let more = self.cases.len() - named.len();
         put("cases", (!named.is_empty()).then(|| json!(named)));

@@ -147,7 +147,7 @@ fn every_route_that_hands_out_content_records_it_first() {
         match resource {
             "event" => json!({"case": p.pseudonym, "entries": [p.seq, p.seq], "count": 1}),
             // The list shows the case's entries and those of the service.
-            "events" => json!({"cases": [p.pseudonym]}),
+            "events" => json!({"cases": [{"case": p.pseudonym}]}),
             "export" => json!({"every_case": true}),
             "findings" => json!({}),
             "report" => json!({"case": p.pseudonym, "count": p.entries - 1}),
@@ -296,7 +296,10 @@ fn who_read_a_case_is_listed_page_by_page_and_the_list_is_recorded() {
     assert_eq!(all[2]["access"]["content"], false);
     assert_eq!(all[2]["access"]["role"], "auditor");
     // The other case on that page is counted, and not named.
-    assert_eq!(all[2]["access"]["cases"], json!([p.pseudonym]));
+    assert_eq!(
+        all[2]["access"]["cases"],
+        json!([{"case": p.pseudonym}])
+    );
     assert_eq!(all[2]["access"]["cases_more"], 1);
     // A page of one each, and the walk before is on the list.
     let again = list(1);
@@ -452,7 +455,9 @@ fn that_something_belongs_to_several_cases_is_a_read_of_each() {
     let again = p.investigator.post(&at("/reports"), &order);
     assert_eq!(again.problem("several-cases")["cases"], several["cases"]);
     let named = several["cases"].as_array().unwrap().iter();
-    let named: Vec<&str> = named.map(|c| &c.as_str().unwrap()[1..]).collect();
+    let named: Vec<Value> = named
+        .map(|c| json!({"case": &c.as_str().unwrap()[1..]}))
+        .collect();
     let all = accesses(&p.service);
     assert_eq!(all.len(), before + 2);
     for ((_, access), resource) in all[before..].iter().zip(["trace.why", "report.issue"]) {
