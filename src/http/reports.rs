@@ -264,9 +264,11 @@ fn joined(text: &str, ledger: &Ledger) -> Result<BTreeSet<u64>, Problem> {
         }
         for size in value.split(',') {
             let is_number = size.bytes().all(|b| b.is_ascii_digit());
-            let size: u64 = size.parse().ok().filter(|n| is_number && *n > 0).ok_or_else(|| {
-                invalid(format!("`join`: `{size}` is no size of a checkpoint."))
-            })?;
+            let size: u64 = size
+                .parse()
+                .ok()
+                .filter(|n| is_number && *n > 0)
+                .ok_or_else(|| invalid(format!("`join`: `{size}` is no size of a checkpoint.")))?;
             if size > ledger.size() {
                 return Err(invalid(format!(
                     "`join`: this ledger has {} entries. A signed checkpoint of {size} means that some were taken away since.",

@@ -18,9 +18,9 @@ use crate::sequencer::{Access, AppendError, Ledger};
 use crate::store::{EntryQuery, NewReport, ReportRow, StoreError};
 use crate::verify::custody::ACCESSES;
 use crate::verify::format::{
-    Audience, Bridge, BridgesFile, CatalogueDigest, ConsistencyProof, CustodyEntry, Evidence, PREDICATE,
-    PayloadEntry, Predicate, ProvenEntry, ReportFile, STATEMENT, Sha256Digest, SignedProfile,
-    Software, Statement, StatementSubject, VERSION, Window, Withheld,
+    Audience, Bridge, BridgesFile, CatalogueDigest, ConsistencyProof, CustodyEntry, Evidence,
+    PREDICATE, PayloadEntry, Predicate, ProvenEntry, ReportFile, STATEMENT, Sha256Digest,
+    SignedProfile, Software, Statement, StatementSubject, VERSION, Window, Withheld,
 };
 
 use custody::Reads;

@@ -123,11 +123,14 @@ pub(super) fn shown(entry: &mut Entry, listed: &CustodyEntry, case: Option<Id16>
     let (accesses, others): (Vec<_>, Vec<_>) = shown.iter().partition(|(d, _)| held.contains(*d));
     let listed: HashSet<Hash> = accesses.iter().flat_map(|(_, a)| beneath(a)).collect();
     let foreign = case.is_none_or(|case| {
-        let of_case = |access: &Value| {
-            concerns(access, beneath(access).filter_map(|d| shown.get(&d)), &case)
-        };
-        accesses.iter().any(|(d, a)| !wanted.contains(*d) || !of_case(a))
-            || others.iter().any(|(d, one)| !listed.contains(*d) || !names(one, &case))
+        let of_case =
+            |access: &Value| concerns(access, beneath(access).filter_map(|d| shown.get(&d)), &case);
+        accesses
+            .iter()
+            .any(|(d, a)| !wanted.contains(*d) || !of_case(a))
+            || others
+                .iter()
+                .any(|(d, one)| !listed.contains(*d) || !names(one, &case))
     });
     if foreign {
         let text = format!(
@@ -144,7 +147,11 @@ pub(super) fn items(entries: &[Entry], predicate: &Predicate) -> Vec<CustodyItem
         listed.accesses.iter().map(|digest| CustodyItem {
             seq: entry.leaf.seq,
             recorded: entry.leaf.recorded.to_string(),
-            access: entry.opened.elements.get(digest).map(|a| entry.opened.expand(a)),
+            access: entry
+                .opened
+                .elements
+                .get(digest)
+                .map(|a| entry.opened.expand(a)),
         })
     })
     .collect()

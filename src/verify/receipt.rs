@@ -142,8 +142,13 @@ fn prove(
     trust: &Trust<'_>,
     log: &mut Log,
 ) -> Result<(Trusted, TrustedKeys, Known), Stop> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| log.stop(Code::ReceiptForm, "receipt", "The receipt is not UTF-8 text."))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| {
+        log.stop(
+            Code::ReceiptForm,
+            "receipt",
+            "The receipt is not UTF-8 text.",
+        )
+    })?;
     let receipt = Receipt::parse(text)
         .map_err(|e| log.stop(Code::ReceiptForm, "receipt", format!("{e}.")))?;
     let origin = receipt.checkpoint.split('\n').next().unwrap_or_default();

@@ -442,7 +442,10 @@ impl Build {
                 Leaf::decode(text.as_bytes()).is_ok_and(|l| l.kind == custody::RECORD_ACCESSED);
             let read = |d: &String| crate::ledger::disclosure::decode(d).unwrap();
             let all: Vec<_> = ledger.disclosures[i].iter().map(read).collect();
-            let cases: Vec<Hash> = all.iter().flat_map(|d| custody::beneath(&d.value)).collect();
+            let cases: Vec<Hash> = all
+                .iter()
+                .flat_map(|d| custody::beneath(&d.value))
+                .collect();
             let named = |access: &Value| -> Vec<Value> {
                 let wanted: Vec<Hash> = custody::beneath(access).collect();
                 let named = all.iter().filter(|d| wanted.contains(&d.digest));
@@ -550,7 +553,11 @@ impl Build {
 /// What a reader is shown of the listed reads.
 fn reads_shown(ledger: &Ledger, reads: &[CustodyEntry]) -> Vec<String> {
     let all = || ledger.disclosures.iter().flatten();
-    let listed = |d: &Hash| reads.iter().any(|r| r.digests.contains(d) || r.accesses.contains(d));
+    let listed = |d: &Hash| {
+        reads
+            .iter()
+            .any(|r| r.digests.contains(d) || r.accesses.contains(d))
+    };
     let read = |d: &String| crate::ledger::disclosure::decode(d).unwrap();
     let beneath: Vec<Hash> = all()
         .map(read)
@@ -559,8 +566,7 @@ fn reads_shown(ledger: &Ledger, reads: &[CustodyEntry]) -> Vec<String> {
         .collect();
     let wanted = |text: &&String| {
         let d = read(text);
-        listed(&d.digest)
-            || beneath.contains(&d.digest) && custody::names(&d.value, &CASES[0])
+        listed(&d.digest) || beneath.contains(&d.digest) && custody::names(&d.value, &CASES[0])
     };
     all().filter(wanted).cloned().collect()
 }

@@ -81,15 +81,15 @@ fn access(ledger: &Ledger, n: usize) -> &String {
 /// The disclosure of an element of the first entry.
 fn element(ledger: &Ledger, is: impl Fn(&Value) -> bool) -> &String {
     let mut elements = ledger.disclosures[READS[0]].iter();
-    let is = |d: &&String| {
-        disclosure::decode(d).is_ok_and(|d| d.pointer.is_none() && is(&d.value))
-    };
+    let is = |d: &&String| disclosure::decode(d).is_ok_and(|d| d.pointer.is_none() && is(&d.value));
     elements.find(is).unwrap()
 }
 
 /// That of a case that the third access names.
 fn named(ledger: &Ledger, case: usize) -> &String {
-    element(ledger, |value| *value == json!({"case": CASES[case].to_hex()}))
+    element(ledger, |value| {
+        *value == json!({"case": CASES[case].to_hex()})
+    })
 }
 
 fn member(ledger: &Ledger) -> Hash {
@@ -123,7 +123,10 @@ fn the_reads_of_the_case_are_shown_and_no_others() {
     assert_eq!(cases[1], json!({"case": CASES[0].to_hex()}));
     assert!(disclosure::placeholder(&cases[0]).is_some(), "{cases}");
     let shown = format!("{:?} {:?}", opened.custody, built.file.disclosures);
-    assert!(!shown.contains(&CASES[1].to_hex()), "no other case is named");
+    assert!(
+        !shown.contains(&CASES[1].to_hex()),
+        "no other case is named"
+    );
     let texts = built.file.disclosures.iter();
     let mut texts = texts.map(|d| disclosure::decode(d).unwrap().value.to_string());
     assert!(!texts.any(|t| t.contains(&CASES[1].to_hex())));
