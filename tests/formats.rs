@@ -838,7 +838,7 @@ fn bad(name: &str) -> Vec<Value> {
     cases
 }
 
-fn refusal(receipt: impl AsRef<[u8]>, keys: &[Vkey]) -> Option<&'static str> {
+fn refusal(receipt: &(impl AsRef<[u8]> + ?Sized), keys: &[Vkey]) -> Option<&'static str> {
     let got = receipts::verify(receipt, keys, None);
     assert_eq!(got.refused(), got.integrity.verdict == Integrity::Broken);
     got.problems.first().map(|p| p.code.as_str())

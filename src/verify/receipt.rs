@@ -35,7 +35,7 @@ pub struct EventCheck<'a> {
 /// The ledger is the one that the leaf names; a pinned key of that name must have signed the checkpoint.
 #[must_use]
 pub fn verify(
-    receipt: impl AsRef<[u8]>,
+    receipt: &(impl AsRef<[u8]> + ?Sized),
     keys: &[Vkey],
     event: Option<&EventCheck<'_>>,
 ) -> ReceiptCheck {
@@ -49,7 +49,7 @@ pub fn verify(
 /// As [`verify`], with all that a verifier may trust.
 #[must_use]
 pub fn verify_by(
-    receipt: impl AsRef<[u8]>,
+    receipt: &(impl AsRef<[u8]> + ?Sized),
     trust: &Trust<'_>,
     event: Option<&EventCheck<'_>>,
 ) -> ReceiptCheck {

@@ -230,7 +230,7 @@ fn the_second_report_holds_before_and_after_the_change_of_keys() {
         path: example.path(7, 8),
         checkpoint: bridges.checkpoint.clone(),
     };
-    let crossed = receipts::verify_by(receipt.encode(), &trust, None);
+    let crossed = receipts::verify_by(&receipt.encode(), &trust, None);
     assert_eq!(crossed.problems, []);
-    assert!(receipts::verify(receipt.encode(), &old, None).refused());
+    assert!(receipts::verify(&receipt.encode(), &old, None).refused());
 }
