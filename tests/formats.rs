@@ -15,13 +15,14 @@ use sha2::Sha256;
 use whereas::event::{COMMON_MEMBERS, Context, Event, SpanRef, TraceRef};
 use whereas::json::{self, FaultKind, Limits, pointer};
 use whereas::judge::{
-    AnswerPart, Arg, DatumRef, Edge, Finding, Judged, Judgement, Section, Sentence, Severity,
-    Subject, TimelineItem,
+    AnswerPart, Arg, DatumRef, Edge, Finding, Judged, Judgement, Relation, Section, Sentence,
+    Severity, Subject, TimelineItem,
 };
-use whereas::keyring::{IdKey, Sealed, Secret, open, report_key_name, seal, signing_key_to_pem};
+use whereas::keyring::{IdKey, Sealed, Secret, open, seal, signing_key_to_pem};
 use whereas::ledger::checkpoint::Checkpoint;
 use whereas::ledger::disclosure::{self, Disclosures};
 use whereas::ledger::dsse::{Envelope, IN_TOTO, pae};
+use whereas::ledger::keys::Purpose;
 use whereas::ledger::note::{Algorithm, NoteSigner, Vkey};
 use whereas::ledger::proof::verify_consistency;
 use whereas::ledger::receipt::Receipt;
@@ -35,6 +36,9 @@ use whereas::verify::format::{
 use whereas::verify::{
     Committed, Freshness, Integrity, Process, Sequence, receipt as receipts, report,
 };
+
+#[path = "formats/later.rs"]
+mod later;
 
 /// Commits of the example: the first entry, both events at once, the report's own entry.
 const COMMITS: [u64; 3] = [1, 3, 4];
@@ -105,7 +109,10 @@ impl Example {
         let origin = text(&inputs, "/origin").to_owned();
         let mut example = Self {
             checkpoint_key: signer(&origin, bytes(&inputs, "/seeds/checkpoint")),
-            report_key: signer(&report_key_name(&origin), bytes(&inputs, "/seeds/report")),
+            report_key: signer(
+                &Purpose::Report.key_name(&origin),
+                bytes(&inputs, "/seeds/report"),
+            ),
             witness_seed: bytes(&inputs, "/seeds/witness"),
             id: IdKey::from_bytes(bytes(&inputs, "/id_key")),
             inputs,
@@ -134,7 +141,15 @@ impl Example {
         example.posted(1);
         example.posted(2);
         example.files();
+        example.later();
         example
+    }
+
+    fn salts(&self, entry: usize) -> Vec<[u8; 16]> {
+        let salts = self.inputs["entries"][entry]["salts"].as_array().unwrap();
+        (0..salts.len())
+            .map(|i| bytes(&self.inputs, &format!("/entries/{entry}/salts/{i}")))
+            .collect()
     }
 
     fn input(&self, entry: usize, name: &str) -> &str {
@@ -225,11 +240,7 @@ impl Example {
         let posted = file(self.input(entry, "event"));
         let value = json::parse(posted.as_bytes(), Limits::default()).unwrap();
         let event = Event::read(value, &context).unwrap();
-        let salts = self.inputs["entries"][entry]["salts"].as_array().unwrap();
-        let salts: Vec<[u8; 16]> = (0..salts.len())
-            .map(|i| bytes(&self.inputs, &format!("/entries/{entry}/salts/{i}")))
-            .collect();
-        let mut next = salts.into_iter();
+        let mut next = self.salts(entry).into_iter();
         let members = event.members();
         let members = members.iter().map(|(at, value)| (at.as_str(), *value));
         let disclosures = disclosure::disclose(members, || next.next().unwrap());
@@ -639,7 +650,7 @@ impl Example {
             }],
             graph: vec![Edge {
                 from: 2,
-                relation: "was_informed_by".into(),
+                relation: Relation::WasInformedBy,
                 to: 1,
                 by: datum(2, "\"/case_id\"", ""),
             }],
@@ -680,7 +691,7 @@ fn quoted(files: &BTreeMap<String, String>, what: &str) -> String {
         let value = pointer::get(&value, at).unwrap_or_else(|| panic!("{what}"));
         return value.as_str().map_or_else(
             || serde_json::to_string_pretty(value).unwrap(),
-            str::to_owned,
+            |text| text.trim_end_matches('\n').to_owned(),
         );
     }
     if let Some((name, line)) = what.split_once(':') {
@@ -827,7 +838,7 @@ fn bad(name: &str) -> Vec<Value> {
     cases
 }
 
-fn refusal(receipt: &str, keys: &[Vkey]) -> Option<&'static str> {
+fn refusal(receipt: &(impl AsRef<[u8]> + ?Sized), keys: &[Vkey]) -> Option<&'static str> {
     let got = receipts::verify(receipt, keys, None);
     assert_eq!(got.refused(), got.integrity.verdict == Integrity::Broken);
     got.problems.first().map(|p| p.code.as_str())
@@ -941,7 +952,7 @@ fn malformed_keys_and_checkpoints_are_refused() {
 fn malformed_receipts_are_refused() {
     let example = Example::new();
     for case in bad("receipts") {
-        let receipt = String::from_utf8(spoilt(&case, &file("receipt-1.tlog-proof"))).unwrap();
+        let receipt = spoilt(&case, &file("receipt-1.tlog-proof"));
         assert_eq!(
             refusal(&receipt, &example.pinned()),
             case["code"].as_str(),
@@ -972,8 +983,15 @@ fn other_events_are_told_apart() {
 #[test]
 fn spoilt_reports_are_refused() {
     let keys = Example::new().pinned();
-    for case in bad("reports") {
-        let mut file = json_file("report.json");
+    let files = [
+        ("report.json", "reports"),
+        ("report-custody.json", "reports-custody"),
+        ("report-bridge.json", "reports-bridge"),
+    ];
+    let cases = files.into_iter();
+    for (good, case) in cases.flat_map(|(good, name)| bad(name).into_iter().map(move |c| (good, c)))
+    {
+        let mut file = json_file(good);
         for step in case["patch"].as_array().unwrap() {
             apply(&mut file, step);
         }

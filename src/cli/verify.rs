@@ -217,11 +217,14 @@ pub(super) fn compromised(given: &[String]) -> Result<Vec<Compromise>, Failure> 
 
 fn receipt(args: &ReceiptArgs) -> Outcome {
     let (keys, policy) = pinned(&args.trust.keys, args.trust.policy.as_deref())?;
-    let text = read_text(&args.file)?;
-    let (text, mut disclosures) = if text.trim_start().starts_with('{') {
-        from_answer(&text, args.item)?
-    } else {
-        (text, None)
+    // What is not text is a receipt that is refused, not a failure of this command.
+    let (receipt, mut disclosures) = match String::from_utf8(read(&args.file)?) {
+        Ok(text) if text.trim_start().starts_with('{') => {
+            let (receipt, disclosures) = from_answer(&text, args.item)?;
+            (receipt.into_bytes(), disclosures)
+        }
+        Ok(text) => (text.into_bytes(), None),
+        Err(e) => (e.into_bytes(), None),
     };
     if let Some(file) = &args.disclosures {
         disclosures = Some(
@@ -256,7 +259,7 @@ fn receipt(args: &ReceiptArgs) -> Outcome {
         bridges: bridges.as_ref(),
         compromised: &compromised,
     };
-    let outcome = verify::receipt::verify_by(&text, &trust, check.as_ref());
+    let outcome = verify::receipt::verify_by(&receipt, &trust, check.as_ref());
     if args.json {
         say(&serde_json::to_string_pretty(&outcome)?)?
     } else {
@@ -332,12 +335,18 @@ pub(super) fn judge_again(
     Ok(judge::judge(subject, entries, &profile))
 }
 
+/// A file that should hold a checkpoint. What is not text is handed on as an empty one, which is no checkpoint either: it is
+/// reported as unusable, as a damaged one is.
+fn outside_checkpoint(path: &std::path::Path) -> Result<String, Failure> {
+    Ok(String::from_utf8(read(path)?).unwrap_or_default())
+}
+
 fn report(args: &ReportArgs) -> Outcome {
     let (keys, policy) = pinned(&args.trust.keys, args.trust.policy.as_deref())?;
     let outside = args
         .checkpoints
         .iter()
-        .map(|p| read_text(p))
+        .map(|p| outside_checkpoint(p))
         .collect::<Result<Vec<_>, _>>()?;
     let bytes = read(&args.file)?;
     let bridges = args.bridges.as_deref().map(bridges).transpose()?;

@@ -15,6 +15,7 @@ use crate::ledger::{Id16, Timestamp};
 use crate::reconstruct::find_case;
 use crate::report;
 use crate::sequencer::Access;
+use crate::verify::custody::names;
 
 /// Entries of a page unless the request says otherwise.
 const PAGE: usize = 100;
@@ -61,7 +62,8 @@ pub struct AccessItem {
     #[schema(example = "2026-11-22T10:15:30.000000Z")]
     pub recorded: String,
     /// The read, as it was recorded: `principal`, `role`, `resource`, `case` or `cases`, `report`, `entries`, `count`,
-    /// `as_of`, `content`, `purpose`, `time`. Of `cases` only this one is named; `cases_more` counts the others.
+    /// `as_of`, `content`, `purpose`, `time`. Of `cases` (objects with a `case`) only this one is named; `cases_more`
+    /// counts the others.
     #[schema(value_type = Object, example = json!({
         "principal": "bde1d818caa738851646f701c56a61a8", "role": "investigator", "resource": "case.why",
         "case": "3da8d00aa31bc2a6baa82c1dee5d3519", "count": 12, "as_of": 31, "content": true,
@@ -172,11 +174,8 @@ fn page(
 fn of_this_case(mut access: Value, case: &Id16) -> Value {
     let named = access.get("cases").and_then(Value::as_array);
     let Some(named) = named else { return access };
-    let hex = case.to_hex();
-    let (this, others): (Vec<Value>, Vec<Value>) = named
-        .iter()
-        .cloned()
-        .partition(|c| c.as_str() == Some(&hex));
+    let (this, others): (Vec<Value>, Vec<Value>) =
+        named.iter().cloned().partition(|one| names(one, case));
     let before = access.get("cases_more").and_then(Value::as_u64);
     let more = others.len() as u64 + before.unwrap_or_default();
     access["cases"] = Value::Array(this);

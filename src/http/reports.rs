@@ -1,11 +1,12 @@
 //! Issuing and fetching reports.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, HeaderValue, LOCATION};
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Server;
 use super::auth::{InLedger, Issuing, Reports, Sight};
@@ -19,8 +20,8 @@ use crate::judge::Judged;
 use crate::ledger::Id16;
 use crate::reconstruct::{CaseSight, Question, ReconstructError};
 use crate::report::{self, Issued, Order, ReportError};
-use crate::sequencer::Access;
-use crate::verify::format::MAX_TEXT;
+use crate::sequencer::{Access, Ledger};
+use crate::verify::format::{MAX_CONSISTENCY, MAX_TEXT};
 
 /// A report to be issued.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -238,6 +239,53 @@ pub async fn issue_report(
     }))
 }
 
+/// The query of a report's address.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it is read by `joined` and described here")]
+pub struct ReportQuery {
+    /// Sizes of checkpoints that you have kept, joined by commas or given several times, at most 64. The file then holds
+    /// proofs that these trees and the one of its own checkpoint are one history, so that
+    /// `whereas verify report FILE --checkpoint KEPT` finds it anchored.
+    #[param(example = "31,42")]
+    join: Option<String>,
+}
+
+/// The sizes that a query asks to be joined, each a size that the ledger has or had.
+fn joined(text: &str, ledger: &Ledger) -> Result<BTreeSet<u64>, Problem> {
+    let invalid = |detail: String| Problem::new(Kind::InvalidQuery, detail);
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(text)
+        .map_err(|e| invalid(format!("{e}.")))?
+        .into_inner();
+    let mut sizes = BTreeSet::new();
+    for (name, value) in pairs {
+        if name != "join" {
+            return Err(invalid(format!("There is no parameter `{name}`.")));
+        }
+        for size in value.split(',') {
+            let is_number = size.bytes().all(|b| b.is_ascii_digit());
+            let size: u64 = size
+                .parse()
+                .ok()
+                .filter(|n| is_number && *n > 0)
+                .ok_or_else(|| invalid(format!("`join`: `{size}` is no size of a checkpoint.")))?;
+            if size > ledger.size() {
+                return Err(invalid(format!(
+                    "`join`: this ledger has {} entries. A signed checkpoint of {size} means that some were taken away since.",
+                    ledger.size()
+                )));
+            }
+            sizes.insert(size);
+        }
+    }
+    if sizes.len() > MAX_CONSISTENCY {
+        return Err(invalid(format!(
+            "`join` takes at most {MAX_CONSISTENCY} sizes."
+        )));
+    }
+    Ok(sizes)
+}
+
 /// Fetch a report.
 ///
 /// The file verifies offline with `whereas verify report FILE --key VKEY`. The envelope never changes; disclosures that
@@ -248,9 +296,10 @@ pub async fn issue_report(
         ("ledger" = String, Path, description = "Name of the ledger", example = "demo"),
         ("report" = String, Path, description = "Id of the report", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
         ("Whereas-Purpose" = Option<String>, Header, description = PURPOSE_DOC, example = "Complaint 2026/114"),
+        ReportQuery
     ),
     responses(
-        (status = 400, description = "The purpose is not understood", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "The query or the purpose is not understood", body = ProblemBody, content_type = "application/problem+json"),
         (status = 200, description = "The report file", body = Object, content_type = "application/json", example = json!({"envelope": {"payloadType": "application/vnd.in-toto+json"}, "disclosures": [], "evidence": {}, "catalogues": {}})),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not permitted", body = ProblemBody, content_type = "application/problem+json"),
@@ -265,6 +314,7 @@ pub async fn read_report(
     server: web::Data<Server>,
     reading: Reading,
     path: web::Path<(String, String)>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let absent = || Problem::not_found("report");
     let id = Id16::from_hex(&path.1).ok_or_else(absent)?;
@@ -289,6 +339,7 @@ pub async fn read_report(
     if row.seq >= at.ledger.size() || !at.may(needed) || !sight.sees(blind.as_ref()) {
         return Err(absent());
     }
+    let join = joined(request.query_string(), &at.ledger)?;
     let access = Access {
         case: row.pseudonym,
         report: Some(id),
@@ -299,7 +350,7 @@ pub async fn read_report(
     };
     let ledger = at.ledger.clone();
     let text = web::block(move || -> Result<String, Problem> {
-        report::file(&ledger, &row)?
+        report::file_joined(&ledger, &row, &join)?
             .encode()
             .map_err(Problem::internal)
     })

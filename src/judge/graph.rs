@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::unit::is_service;
 use super::view::{Known, See, View, reference};
-use super::{DatumRef, Edge};
+use super::{DatumRef, Edge, Relation};
 use crate::ledger::content::Item;
 
 /// A join, with what the time findings need to know of it.
@@ -14,7 +14,7 @@ use crate::ledger::content::Item;
 pub(super) struct Join<'a> {
     pub(super) from: View<'a>,
     pub(super) to: View<'a>,
-    pub(super) relation: &'static str,
+    pub(super) relation: Relation,
     pub(super) by: DatumRef,
     /// `from` says outright, in its `causes`, that `to` brought it about.
     pub(super) cause: bool,
@@ -22,17 +22,17 @@ pub(super) struct Join<'a> {
     pub(super) follows: bool,
 }
 
-const USED: &str = "used";
-const DERIVED: &str = "was_derived_from";
-const INFORMED: &str = "was_informed_by";
-const BEHALF: &str = "acted_on_behalf_of";
-const GENERATED: &str = "was_generated_by";
+const USED: Relation = Relation::Used;
+const DERIVED: Relation = Relation::WasDerivedFrom;
+const INFORMED: Relation = Relation::WasInformedBy;
+const BEHALF: Relation = Relation::ActedOnBehalfOf;
+const GENERATED: Relation = Relation::WasGeneratedBy;
 
 /// The joins as the judgement carries them.
 pub(super) fn edges(joins: &[Join<'_>]) -> Vec<Edge> {
     let edge = |join: &Join<'_>| Edge {
         from: join.from.seq(),
-        relation: join.relation.to_owned(),
+        relation: join.relation,
         to: join.to.seq(),
         by: join.by.clone(),
     };
@@ -117,7 +117,7 @@ struct Graph<'a, 'v> {
     /// Entries by source and id.
     identities: BTreeMap<(&'a str, &'a str), View<'a>>,
     joins: Vec<Join<'a>>,
-    known: BTreeSet<(u64, u64, &'static str, DatumRef)>,
+    known: BTreeSet<(u64, u64, Relation, DatumRef)>,
 }
 
 impl<'a> Graph<'a, '_> {
@@ -128,7 +128,7 @@ impl<'a> Graph<'a, '_> {
     fn join(
         &mut self,
         from: View<'a>,
-        relation: &'static str,
+        relation: Relation,
         to: View<'a>,
         by: DatumRef,
         follows: bool,
@@ -211,7 +211,7 @@ impl<'a> Graph<'a, '_> {
         pointer: &str,
         kind: &'static str,
         theirs: &str,
-        relation: &'static str,
+        relation: Relation,
         follows: bool,
     ) {
         let See::Shown(id) = view.see(pointer) else {
@@ -351,7 +351,7 @@ impl<'a> Graph<'a, '_> {
     }
 
     /// The draft of the recommendation that the entry names: the latest before it, else the first.
-    fn about_draft(&mut self, view: View<'a>, relation: &'static str, follows: bool) {
+    fn about_draft(&mut self, view: View<'a>, relation: Relation, follows: bool) {
         let See::Shown(id) = view.see("/recommendation_id") else {
             return;
         };

@@ -15,9 +15,7 @@ use std::sync::Arc;
 pub use files::{create_private_dir, read_private, sync_dir, write_new_private};
 pub use idkey::{IdKey, Sameness};
 pub use seal::{SealError, Sealed, open, seal};
-pub use signing::{
-    SigningKeys, read_signing_key, report_key_name, signing_key_from_pem, signing_key_to_pem,
-};
+pub use signing::{SigningKeys, read_signing_key, signing_key_from_pem, signing_key_to_pem};
 pub use slots::{SLOT_LEN, Secret, SlotId, Slots};
 
 use crate::ledger::Leaf;

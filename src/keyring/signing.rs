@@ -17,12 +17,6 @@ use super::{KeyringError, random, read_private, write_new_private};
 use crate::ledger::keys::Purpose;
 use crate::ledger::note::{NoteSigner, Vkey};
 
-/// Name of the report key, made from the origin: a key of its own for a purpose of its own.
-#[must_use]
-pub fn report_key_name(origin: &str) -> String {
-    format!("{origin}/reports")
-}
-
 /// The signing keys of a ledger: those in force, one that is to come, and checkpoint keys that still have something to
 /// sign.
 #[derive(Debug)]
@@ -56,10 +50,7 @@ impl SigningKeys {
             Some(key) => key,
             None => SigningKey::from_bytes(&random()?),
         };
-        let name = match purpose {
-            Purpose::Checkpoint => origin.to_owned(),
-            Purpose::Report => report_key_name(origin),
-        };
+        let name = purpose.key_name(origin);
         let pem = signing_key_to_pem(&key, dir)?;
         let signer = NoteSigner::new(&name, key).ok_or_else(|| KeyringError::Malformed {
             path: dir.to_owned(),

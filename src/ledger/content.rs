@@ -102,27 +102,35 @@ impl Pool {
         Ok(opened)
     }
 
+    /// Only an item of an array of objects refers to anything; what merely looks like it elsewhere is no placeholder.
     fn open_elements(&mut self, value: &Value, opened: &mut Opened) -> Result<(), ContentError> {
-        if let Some(digest) = disclosure::placeholder(value) {
-            match self.refer(digest)? {
-                None => opened.hidden_elements.push(digest),
-                Some(Disclosure {
-                    pointer: None,
-                    value,
-                    ..
-                }) => {
-                    self.open_elements(&value, opened)?;
-                    opened.elements.insert(digest, value);
-                }
-                Some(_) => return Err(ContentError::Misplaced(digest.to_b64url())),
-            }
-            return Ok(());
-        }
         match value {
+            Value::Array(items) if disclosure::is_disclosed_by_element(items) => items
+                .iter()
+                .try_for_each(|item| match disclosure::placeholder(item) {
+                    Some(digest) => self.open_element(digest, opened),
+                    None => self.open_elements(item, opened),
+                }),
             Value::Array(items) => items.iter().try_for_each(|v| self.open_elements(v, opened)),
             Value::Object(map) => map.values().try_for_each(|v| self.open_elements(v, opened)),
             _ => Ok(()),
         }
+    }
+
+    fn open_element(&mut self, digest: Hash, opened: &mut Opened) -> Result<(), ContentError> {
+        match self.refer(digest)? {
+            None => opened.hidden_elements.push(digest),
+            Some(Disclosure {
+                pointer: None,
+                value,
+                ..
+            }) => {
+                self.open_elements(&value, opened)?;
+                opened.elements.insert(digest, value);
+            }
+            Some(_) => return Err(ContentError::Misplaced(digest.to_b64url())),
+        }
+        Ok(())
     }
 
     /// Checks that every disclosure was referred to.

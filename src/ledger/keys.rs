@@ -36,6 +36,15 @@ impl Purpose {
         }
     }
 
+    /// The name that such a key of a ledger bears, made from the origin: for reports a key of its own.
+    #[must_use]
+    pub fn key_name(self, origin: &str) -> String {
+        match self {
+            Self::Checkpoint => origin.to_owned(),
+            Self::Report => format!("{origin}/reports"),
+        }
+    }
+
     /// Reads the word.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -62,7 +71,7 @@ pub struct Rotation {
 
 impl Rotation {
     /// Reads the fact of a `key.rotated`; `None` when it is not of the prescribed form: `purpose`, `old` and `new` (vkeys
-    /// of type 1; the new checkpoint key bears the ledger's name), and perhaps `compromised_since`.
+    /// of type 1; the new one bears the name of a key of this purpose), and perhaps `compromised_since`.
     #[must_use]
     pub fn read(leaf: &Leaf) -> Option<Self> {
         let fact = leaf.fact.as_ref().filter(|_| leaf.kind == KEY_ROTATED)?;
@@ -72,7 +81,7 @@ impl Rotation {
             Some(time) => Some(Timestamp::parse_canonical(time.as_str()?)?),
         };
         let (old, new) = (vkey(fact, "old")?, vkey(fact, "new")?);
-        if purpose == Purpose::Checkpoint && new.name() != leaf.ledger {
+        if new.name() != purpose.key_name(&leaf.ledger) {
             return None;
         }
         Some(Self {
@@ -145,13 +154,17 @@ impl KeyHistory {
     /// Begins with entry 0.
     ///
     /// # Errors
-    /// [`KeyFactError::Genesis`] when its fact lacks `spec` = 1 or a key.
+    /// [`KeyFactError::Genesis`] when its fact lacks `spec` = 1 or a key, or a key bears another name than it must.
     pub fn begin(genesis: &Leaf) -> Result<Self, KeyFactError> {
         let fact = genesis
             .fact
             .as_ref()
             .filter(|f| f.get("spec").and_then(Value::as_u64) == Some(1));
-        let keys = fact.and_then(|f| Some((vkey(f, "checkpoint_key")?, vkey(f, "report_key")?)));
+        let key = |name: &str, purpose: Purpose| {
+            vkey(fact?, name).filter(|k| k.name() == purpose.key_name(&genesis.ledger))
+        };
+        let keys =
+            key("checkpoint_key", Purpose::Checkpoint).zip(key("report_key", Purpose::Report));
         let (checkpoint, report) = keys.ok_or(KeyFactError::Genesis)?;
         Ok(Self::new(checkpoint, report))
     }
@@ -370,6 +383,15 @@ mod tests {
         let back = rotated(3, "checkpoint", &b, &a);
         assert_eq!(h.follow(&back).err(), Some(KeyFactError::Again(3)));
         assert!(KeyHistory::begin(&leaf(0, LEDGER_CREATED, json!({"spec": 2}))).is_err());
+        let elsewhere = rotated(3, "report", &r, &key("l/report", 5));
+        assert_eq!(h.follow(&elsewhere).err(), Some(KeyFactError::Form(3)));
+        for (checkpoint, report) in [("m", "l/reports"), ("l", "l/report"), ("l", "l")] {
+            let (a, r) = (key(checkpoint, 1), key(report, 4));
+            let fact =
+                json!({"spec": 1, "checkpoint_key": a.to_string(), "report_key": r.to_string()});
+            let begun = KeyHistory::begin(&leaf(0, LEDGER_CREATED, fact));
+            assert_eq!(begun.err(), Some(KeyFactError::Genesis));
+        }
         Ok(())
     }
 }

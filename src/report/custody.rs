@@ -6,11 +6,12 @@ use serde_json::Value;
 
 use super::ReportError;
 use crate::ledger::content::Item;
+use crate::ledger::disclosure::Disclosure;
 use crate::ledger::{Hash, Id16, Leaf, Timestamp, disclosure};
 use crate::reconstruct::open_entry;
 use crate::sequencer::Ledger;
 use crate::store::StoredEntry;
-use crate::verify::custody::{ACCESSES, concerns};
+use crate::verify::custody::{ACCESSES, beneath, concerns, names};
 use crate::verify::format::{CustodyEntry, MAX_CUSTODY};
 
 /// Entries that are read at a time.
@@ -50,10 +51,12 @@ pub fn accesses_in(
     };
     let (opened, _) = open_entry(entry, &shown)?;
     let of_case = |item: Item<'_>| match item {
-        Item::Shown(access) if concerns(access.value, case) => {
-            Some((access.digest, opened.opened.expand(access.value)))
+        Item::Shown(access) => {
+            let named = beneath(access.value).filter_map(|d| opened.opened.elements.get(&d));
+            concerns(access.value, named, case)
+                .then(|| (access.digest, opened.opened.expand(access.value)))
         }
-        Item::Shown(_) | Item::Hidden(_) => None,
+        Item::Hidden(_) => None,
     };
     let items = opened.opened.items(ACCESSES).into_iter();
     Ok(Some(RecordedReads {
@@ -96,10 +99,12 @@ pub(super) fn list(ledger: &Ledger, case: &Id16) -> Result<Reads, ReportError> {
     Ok(reads)
 }
 
-/// The position of a listed entry, and what a reader is shown of it: its member and the listed accesses.
+/// The position of a listed entry, and what a reader is shown of it: its member, the listed accesses, and of the cases
+/// that these name the report's own.
 pub(super) fn disclosures(
     ledger: &Ledger,
     entry: &CustodyEntry,
+    case: Option<&Id16>,
     withheld: &HashSet<Hash>,
 ) -> Result<(u64, Vec<String>), ReportError> {
     let leaf =
@@ -110,11 +115,22 @@ pub(super) fn disclosures(
     if entry.digests.iter().any(|d| withheld.contains(d)) {
         return Ok((leaf.seq, Vec::new()));
     }
-    let mut shown = ledger.disclosures(&stored)?.unwrap_or_default();
-    shown.retain(|d| {
-        let digest = disclosure::digest(d);
-        !withheld.contains(&digest)
-            && (entry.digests.contains(&digest) || entry.accesses.contains(&digest))
-    });
-    Ok((leaf.seq, shown))
+    let all = ledger.disclosures(&stored)?.unwrap_or_default();
+    let read = all
+        .iter()
+        .map(|d| disclosure::decode(d))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| ReportError::Damaged(format!("entry {}: {e}", leaf.seq)))?;
+    let named: HashSet<Hash> = read
+        .iter()
+        .filter(|d| entry.accesses.contains(&d.digest))
+        .flat_map(|d| beneath(&d.value))
+        .collect();
+    let is_shown = |d: &Disclosure| {
+        let own = || named.contains(&d.digest) && case.is_some_and(|case| names(&d.value, case));
+        !withheld.contains(&d.digest)
+            && (entry.digests.contains(&d.digest) || entry.accesses.contains(&d.digest) || own())
+    };
+    let shown = all.iter().zip(&read).filter(|(_, d)| is_shown(d));
+    Ok((leaf.seq, shown.map(|(text, _)| text.clone()).collect()))
 }

@@ -18,9 +18,9 @@ use crate::sequencer::{Access, AppendError, Ledger};
 use crate::store::{EntryQuery, NewReport, ReportRow, StoreError};
 use crate::verify::custody::ACCESSES;
 use crate::verify::format::{
-    Audience, BridgesFile, CatalogueDigest, CustodyEntry, Evidence, PREDICATE, PayloadEntry,
-    Predicate, ProvenEntry, ReportFile, STATEMENT, Sha256Digest, SignedProfile, Software,
-    Statement, StatementSubject, VERSION, Window, Withheld,
+    Audience, BridgesFile, CatalogueDigest, ConsistencyProof, CustodyEntry, Evidence, PREDICATE,
+    PayloadEntry, Predicate, ProvenEntry, ReportFile, STATEMENT, Sha256Digest, SignedProfile,
+    Software, Statement, StatementSubject, VERSION, Window, Withheld,
 };
 
 use custody::Reads;
@@ -321,6 +321,19 @@ pub fn stored_statement(row: &ReportRow) -> Result<(Envelope, Statement), Report
 /// # Errors
 /// When the ledger fails or the report is damaged.
 pub fn file(ledger: &Ledger, row: &ReportRow) -> Result<ReportFile, ReportError> {
+    file_joined(ledger, row, &BTreeSet::new())
+}
+
+/// As [`file`](fn@file), with proofs that join trees of these sizes to the evidence's checkpoint, for a verifier who kept
+/// checkpoints of them. Sizes that no tree of the ledger has had are left out.
+///
+/// # Errors
+/// As [`file`](fn@file).
+pub fn file_joined(
+    ledger: &Ledger,
+    row: &ReportRow,
+    join: &BTreeSet<u64>,
+) -> Result<ReportFile, ReportError> {
     let (envelope, statement) = stored_statement(row)?;
     let p = &statement.predicate;
     let withheld: HashSet<Hash> = p.withheld.iter().map(|w| w.digest).collect();
@@ -342,7 +355,7 @@ pub fn file(ledger: &Ledger, row: &ReportRow) -> Result<ReportFile, ReportError>
         );
     }
     for entry in &p.custody {
-        let (seq, shown) = custody::disclosures(ledger, entry, &withheld)?;
+        let (seq, shown) = custody::disclosures(ledger, entry, p.case.as_ref(), &withheld)?;
         payload.insert(seq);
         disclosures.extend(shown);
     }
@@ -370,11 +383,31 @@ pub fn file(ledger: &Ledger, row: &ReportRow) -> Result<ReportFile, ReportError>
         evidence: Evidence {
             checkpoint: note,
             entries: evidence,
-            consistency: Vec::new(),
+            consistency: joins(ledger, checkpoint.size, join)?,
             bridges: bridges(ledger, checkpoint.size)?,
         },
         catalogues: signed_catalogues(ledger, p)?,
     })
+}
+
+/// Consistency proofs between the tree of `size` and others, ascending.
+fn joins(
+    ledger: &Ledger,
+    size: u64,
+    others: &BTreeSet<u64>,
+) -> Result<Vec<ConsistencyProof>, StoreError> {
+    let there = 1..=ledger.size();
+    let others = others.iter().copied();
+    let others = others.filter(|other| *other != size && there.contains(other));
+    others
+        .map(|other| {
+            Ok(ConsistencyProof {
+                size: other,
+                root: ledger.root(other)?,
+                path: ledger.consistency(other.min(size), other.max(size))?,
+            })
+        })
+        .collect()
 }
 
 /// The catalogues that the report was signed with, as they were then.

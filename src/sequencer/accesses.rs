@@ -87,16 +87,17 @@ impl Access {
         put("role", self.role.map(Value::from));
         put("resource", Some(json!(self.resource)));
         put("case", self.case.map(|c| json!(c.to_hex())));
-        let named: Vec<String> = self
+        // Each an object, so that it is disclosed on its own: one can be shown without the others.
+        let named: Vec<Value> = self
             .cases
             .iter()
             .take(CASES_NAMED)
-            .map(Id16::to_hex)
+            .map(|case| json!({ "case": case.to_hex() }))
             .collect();
         let more = self.cases.len() - named.len();
         put("cases", (!named.is_empty()).then(|| json!(named)));
         put("cases_more", (more > 0).then(|| json!(more)));
-        put("every_case", self.every_case.then_some(json!(true)));
+        put("every_case", self.every_case.then_some(Value::Bool(true)));
         put("report", self.report.map(|r| json!(r.to_hex())));
         put("entries", self.entries.map(|(a, b)| json!([a, b])));
         put("count", Some(json!(self.count)));

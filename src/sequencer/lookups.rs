@@ -34,7 +34,9 @@ pub fn lookups<P: AsRef<str>, V: Borrow<Value>>(
             "/data/accesses" if kind == RECORD_ACCESSED => {
                 for access in value.as_array().into_iter().flatten() {
                     let listed = access["cases"].as_array().into_iter().flatten();
-                    let named = listed.chain(access.get("case")).filter_map(Value::as_str);
+                    let named = listed
+                        .chain([access])
+                        .filter_map(|one| one["case"].as_str());
                     found.extend(named.map(|case| key.blind("access", case)));
                     if ["cases_more", "every_case"]
                         .iter()

@@ -9,6 +9,7 @@ use super::evidence::Proven;
 use super::format::{Predicate, Withheld};
 use super::outcome::{Code, Content, Log, Stop};
 use super::service::Duties;
+use crate::event::COMMON_MEMBERS;
 use crate::json::pointer;
 use crate::judge::{Absence, Entry};
 use crate::ledger::content::{ContentError, Opened, Pool};
@@ -125,7 +126,8 @@ fn may_be_whole(at: &str, value: &Value, opened: &Opened) -> bool {
     empty && !opened.members.keys().any(|k| k.starts_with(&inside))
 }
 
-/// `/name`, or `/actor/name`, `/subject/name`, `/data/name`, `/ext/name`. The type is never content.
+/// A declared `/name`, an undeclared `/ext/name`, or `/actor/name`, `/subject/name`, `/data/name`, whatever the name is.
+/// The type is never content.
 pub fn is_event_pointer(at: &str) -> bool {
     let Some(tokens) = pointer::split(at) else {
         return false;
@@ -136,9 +138,10 @@ pub fn is_event_pointer(at: &str) -> bool {
         .collect::<Vec<_>>()
         .as_slice()
     {
-        ["type" | "ext"] => false,
-        [_] => true,
-        ["actor" | "subject" | "data" | "ext", _] => true,
+        ["type"] => false,
+        [name] => COMMON_MEMBERS.contains(name),
+        ["ext", name] => !COMMON_MEMBERS.contains(name),
+        ["actor" | "subject" | "data", _] => true,
         _ => false,
     }
 }

@@ -25,20 +25,35 @@ pub struct CustodyItem {
     pub seq: u64,
     /// The ledger's time of that entry.
     pub recorded: String,
-    /// The access as it was recorded; absent when it is not shown.
+    /// The access as it was recorded, cases that are not shown as placeholders; absent when it is not shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access: Option<Value>,
 }
 
-/// Whether an access is one to this case: it names it alone or in a list, or it names not all of its cases.
+/// Whether an access is one to this case: it names it alone, or among `cases` (as `named` has opened them), or it names
+/// not all of its cases.
 #[must_use]
-pub fn concerns(access: &Value, case: &Id16) -> bool {
-    let hex = case.to_hex();
-    let listed = access.get("cases").and_then(Value::as_array);
-    access.get("case").and_then(Value::as_str) == Some(&hex)
-        || listed.is_some_and(|all| all.iter().any(|c| c.as_str() == Some(&hex)))
-        || access.get("cases_more").is_some()
+pub fn concerns<'a>(
+    access: &Value,
+    mut named: impl Iterator<Item = &'a Value>,
+    case: &Id16,
+) -> bool {
+    access.get("cases_more").is_some()
         || access.get("every_case").is_some()
+        || names(access, case)
+        || named.any(|one| names(one, case))
+}
+
+/// Whether an object's `case` is this one.
+#[must_use]
+pub fn names(value: &Value, case: &Id16) -> bool {
+    value.get("case").and_then(Value::as_str) == Some(&case.to_hex())
+}
+
+/// The digests of the elements beneath an access, each a case that it names.
+pub fn beneath(access: &Value) -> impl Iterator<Item = Hash> {
+    let cases = access.get("cases").and_then(Value::as_array);
+    cases.into_iter().flatten().filter_map(placeholder)
 }
 
 /// Whether a leaf and its line of the list are of the form of a recorded read.
@@ -86,7 +101,8 @@ pub(super) fn place(
 }
 
 /// Checks what is shown of a recorded read: its one member in its place, no access that is not listed, none that does
-/// not name the case. Forgets placeholders that are not listed: they have no state.
+/// not concern the case, and of the cases that one names no other. Forgets placeholders that are not listed: they have no
+/// state.
 pub(super) fn shown(entry: &mut Entry, listed: &CustodyEntry, case: Option<Id16>, log: &mut Log) {
     let seq = entry.leaf.seq;
     let place = format!("entry {seq}");
@@ -103,8 +119,18 @@ pub(super) fn shown(entry: &mut Entry, listed: &CustodyEntry, case: Option<Id16>
         );
         log.add(Code::CustodyForm, &place, text);
     }
-    let foreign = entry.opened.elements.iter().any(|(digest, access)| {
-        !wanted.contains(digest) || !case.is_some_and(|case| concerns(access, &case))
+    let shown = &entry.opened.elements;
+    let (accesses, others): (Vec<_>, Vec<_>) = shown.iter().partition(|(d, _)| held.contains(*d));
+    let listed: HashSet<Hash> = accesses.iter().flat_map(|(_, a)| beneath(a)).collect();
+    let foreign = case.is_none_or(|case| {
+        let of_case =
+            |access: &Value| concerns(access, beneath(access).filter_map(|d| shown.get(&d)), &case);
+        accesses
+            .iter()
+            .any(|(d, a)| !wanted.contains(*d) || !of_case(a))
+            || others
+                .iter()
+                .any(|(d, one)| !listed.contains(*d) || !names(one, &case))
     });
     if foreign {
         let text = format!(
@@ -121,7 +147,11 @@ pub(super) fn items(entries: &[Entry], predicate: &Predicate) -> Vec<CustodyItem
         listed.accesses.iter().map(|digest| CustodyItem {
             seq: entry.leaf.seq,
             recorded: entry.leaf.recorded.to_string(),
-            access: entry.opened.elements.get(digest).cloned(),
+            access: entry
+                .opened
+                .elements
+                .get(digest)
+                .map(|a| entry.opened.expand(a)),
         })
     })
     .collect()

@@ -384,12 +384,21 @@ impl Statement {
         Ok(json::canonical(&serde_json::to_value(self)?).into_bytes())
     }
 
-    /// Reads a payload, strictly. Its values are not looked at.
+    /// Reads a payload, strictly. Beyond the form, its values are not looked at.
     ///
     /// # Errors
     /// What is wrong with its form, in words.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
-        strict(bytes)
+        let read: Self = strict(bytes)?;
+        if read.subject.len() != 1 {
+            return Err("a statement has exactly one `subject`".into());
+        }
+        match &read.predicate.subject {
+            Subject::Case(id) | Subject::Trace(id) if Id16::from_hex(id).is_none() => {
+                Err("the id in `/predicate/subject` does not have 32 lower-case hex digits".into())
+            }
+            _ => Ok(read),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! As of when, by whose word outside the operator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Trust;
 use super::evidence::{Trusted, cosigners};
@@ -36,7 +36,7 @@ pub fn judge(
 ) -> Fresh {
     let mut agreeing = Vec::new();
     let mut agreed: Option<u64> = None;
-    let mut unjoined: Option<u64> = None;
+    let mut unjoined: BTreeSet<u64> = BTreeSet::new();
     let mut as_of: Option<u64> = None;
     let origin = &trusted.checkpoint.origin;
     let witnesses = trust
@@ -68,7 +68,7 @@ pub fn judge(
             // Nobody signed a root beyond the evidence's own size: whoever passes the file on can extend its tree as they
             // please, so another root there accuses nobody.
             Some(_) if kept.size > trusted.checkpoint.size => {
-                unjoined = unjoined.max(Some(kept.size));
+                unjoined.insert(kept.size);
             }
             Some(_) => {
                 let text = format!(
@@ -78,17 +78,25 @@ pub fn judge(
                 );
                 log.add(Code::OutsideContradiction, place, text);
             }
-            None => unjoined = unjoined.max(Some(kept.size)),
+            None => {
+                unjoined.insert(kept.size);
+            }
         }
     }
     let own = vouched(&trusted.cosigners, trust);
     as_of = as_of.max(own.as_ref().map(|(time, _)| *time));
-    let mut verdict = verdict(trusted, own, agreed, unjoined, trust, log);
+    let mut verdict = verdict(trusted, own, agreed, &unjoined, trust, log);
     if verdict.verdict == Freshness::Contradicted {
         as_of = None;
     }
     if let (Some(time), Some(now)) = (as_of, trust.now) {
         verdict.reason.push_str(&age(time, now));
+    }
+    if matches!(verdict.verdict, Freshness::Witnessed | Freshness::Anchored)
+        && let Some(text) = not_joined(&unjoined, trusted.checkpoint.size)
+    {
+        verdict.reason.push(' ');
+        verdict.reason.push_str(&text);
     }
     Fresh {
         verdict,
@@ -155,7 +163,7 @@ fn verdict(
     trusted: &Trusted,
     own: Option<(u64, String)>,
     agreed: Option<u64>,
-    unjoined: Option<u64>,
+    unjoined: &BTreeSet<u64>,
     trust: &Trust<'_>,
     log: &Log,
 ) -> Verdict<Freshness> {
@@ -191,8 +199,8 @@ fn verdict(
         };
     }
     let policy = trust.policy.filter(|p| p.needs_witnesses());
-    let reason = match (unjoined, policy) {
-        (Some(kept), _) => format!("The file holds no proof that joins the checkpoint of {kept} entries that you brought along to its own, of {size}."),
+    let reason = match (not_joined(unjoined, size), policy) {
+        (Some(text), _) => text,
         (None, Some(policy)) => {
             let keys: Vec<&Vkey> = trusted.cosigners.iter().map(|(_, k)| k).collect();
             let (there, all) = policy.counted(&keys);
@@ -204,4 +212,20 @@ fn verdict(
         verdict: Freshness::NotProven,
         reason,
     }
+}
+
+/// Which checkpoints say nothing, for want of a proof, and how a file with that proof is had.
+fn not_joined(sizes: &BTreeSet<u64>, own: u64) -> Option<String> {
+    let list = |with: &str| {
+        let texts: Vec<String> = sizes.iter().map(u64::to_string).collect();
+        texts.join(with)
+    };
+    (!sizes.is_empty()).then(|| {
+        format!(
+            "The file holds no proof that joins the checkpoint of {} entries that you brought along to its own, of {own}. \
+             Fetch the report again with `?join={}` at the end of its address.",
+            list(" and of "),
+            list(",")
+        )
+    })
 }

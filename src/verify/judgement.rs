@@ -170,6 +170,13 @@ pub fn references(predicate: &Predicate, entries: &[Entry], log: &mut Log) {
             wrong(format!("judgement/{place}"), what);
         }
     }
+    for (i, finding) in j.findings.iter().enumerate() {
+        let (code, template) = (&finding.code, &finding.sentence.template);
+        if template.strip_prefix("finding.") != Some(code) {
+            let what = format!("the finding `{code}` is told by the template `{template}`");
+            wrong(format!("judgement/findings/{i}"), what);
+        }
+    }
     for (i, item) in j.timeline.iter().enumerate() {
         if let Some(what) = index.seq(item.seq) {
             wrong(format!("judgement/timeline/{i}"), what);

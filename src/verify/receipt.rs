@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::Trust;
+use super::content;
 use super::evidence::{Known, Trusted, open_checkpoint, read_leaf, trust as trusted_keys};
 use super::format::parse;
 use super::freshness;
@@ -33,19 +34,27 @@ pub struct EventCheck<'a> {
 ///
 /// The ledger is the one that the leaf names; a pinned key of that name must have signed the checkpoint.
 #[must_use]
-pub fn verify(text: &str, keys: &[Vkey], event: Option<&EventCheck<'_>>) -> ReceiptCheck {
+pub fn verify(
+    receipt: &(impl AsRef<[u8]> + ?Sized),
+    keys: &[Vkey],
+    event: Option<&EventCheck<'_>>,
+) -> ReceiptCheck {
     let trust = Trust {
         keys,
         ..Trust::default()
     };
-    verify_by(text, &trust, event)
+    verify_by(receipt, &trust, event)
 }
 
 /// As [`verify`], with all that a verifier may trust.
 #[must_use]
-pub fn verify_by(text: &str, trust: &Trust<'_>, event: Option<&EventCheck<'_>>) -> ReceiptCheck {
+pub fn verify_by(
+    receipt: &(impl AsRef<[u8]> + ?Sized),
+    trust: &Trust<'_>,
+    event: Option<&EventCheck<'_>>,
+) -> ReceiptCheck {
     let mut log = Log::default();
-    let proven = prove(text, trust, &mut log).ok();
+    let proven = prove(receipt.as_ref(), trust, &mut log).ok();
     let (freshness, as_of) = match &proven {
         Some((trusted, own, _)) => {
             let head = &trusted.checkpoint;
@@ -129,10 +138,17 @@ fn stolen(
 }
 
 fn prove(
-    text: &str,
+    bytes: &[u8],
     trust: &Trust<'_>,
     log: &mut Log,
 ) -> Result<(Trusted, TrustedKeys, Known), Stop> {
+    let text = std::str::from_utf8(bytes).map_err(|_| {
+        log.stop(
+            Code::ReceiptForm,
+            "receipt",
+            "The receipt is not UTF-8 text.",
+        )
+    })?;
     let receipt = Receipt::parse(text)
         .map_err(|e| log.stop(Code::ReceiptForm, "receipt", format!("{e}.")))?;
     let origin = receipt.checkpoint.split('\n').next().unwrap_or_default();
@@ -241,6 +257,16 @@ fn committed_members(
         return Err(stop(
             "A disclosure of an element was not brought along".into(),
         ));
+    }
+    let mut shapes = Log::default();
+    content::shapes(leaf.seq, leaf.occurred, &opened, &mut shapes);
+    // Another time is seen when it is compared with the event's.
+    let malformed = shapes
+        .into_problems()
+        .into_iter()
+        .find(|p| p.code != Code::ContentTime);
+    if let Some(problem) = malformed {
+        return Err(stop(problem.explanation.trim_end_matches('.').to_owned()));
     }
     let members = opened.members.iter().filter(|(_, m)| !m.value.is_null());
     Ok(members

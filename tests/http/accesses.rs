@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use whereas::http::{Class, PURPOSE, ROUTES};
-use whereas::ledger::Leaf;
+use whereas::ledger::{Leaf, decode_b64, decode_b64url};
 use whereas::reconstruct::open_entry;
 use whereas::store::EntryQuery;
 use whereas::verify;
@@ -147,7 +147,7 @@ fn every_route_that_hands_out_content_records_it_first() {
         match resource {
             "event" => json!({"case": p.pseudonym, "entries": [p.seq, p.seq], "count": 1}),
             // The list shows the case's entries and those of the service.
-            "events" => json!({"cases": [p.pseudonym]}),
+            "events" => json!({"cases": [{"case": p.pseudonym}]}),
             "export" => json!({"every_case": true}),
             "findings" => json!({}),
             "report" => json!({"case": p.pseudonym, "count": p.entries - 1}),
@@ -296,7 +296,7 @@ fn who_read_a_case_is_listed_page_by_page_and_the_list_is_recorded() {
     assert_eq!(all[2]["access"]["content"], false);
     assert_eq!(all[2]["access"]["role"], "auditor");
     // The other case on that page is counted, and not named.
-    assert_eq!(all[2]["access"]["cases"], json!([p.pseudonym]));
+    assert_eq!(all[2]["access"]["cases"], json!([{"case": p.pseudonym}]));
     assert_eq!(all[2]["access"]["cases_more"], 1);
     // A page of one each, and the walk before is on the list.
     let again = list(1);
@@ -422,6 +422,25 @@ fn a_report_lists_who_read_its_case_up_to_itself_and_nothing_of_other_cases() {
         (&issued["id"], &json!("Custody"))
     );
     assert!(opened.custody[3].seq < issued["seq"].as_u64().unwrap());
+    // Of the cases that the list showed, the report's own is named, and no other anywhere in the file.
+    let cases = access(2)["cases"].as_array().unwrap();
+    let (named, hidden): (Vec<&Value>, Vec<&Value>) =
+        cases.iter().partition(|c| c.get("case").is_some());
+    assert_eq!(
+        (named, hidden.len()),
+        (vec![&json!({"case": p.pseudonym})], 1)
+    );
+    let other = p.investigator.get(&at("/cases/C-other")).json(200);
+    let other = other["case"].as_str().unwrap().to_owned();
+    let file: Value = serde_json::from_slice(&file.body).unwrap();
+    let mut texts = vec![file["envelope"]["payload"].as_str().unwrap().to_owned()];
+    texts[0] = String::from_utf8(decode_b64(&texts[0]).unwrap()).unwrap();
+    for disclosure in file["disclosures"].as_array().unwrap() {
+        let bytes = decode_b64url(disclosure.as_str().unwrap()).unwrap();
+        texts.push(String::from_utf8(bytes).unwrap());
+    }
+    assert!(texts.iter().any(|t| t.contains(&p.pseudonym)));
+    assert!(!texts.iter().any(|t| t.contains(&other)), "{other}");
     let words = verify::words::reads(&opened.custody).join("\n");
     assert!(
         words.contains("purpose Custody") && words.lines().count() == 4,
@@ -452,7 +471,9 @@ fn that_something_belongs_to_several_cases_is_a_read_of_each() {
     let again = p.investigator.post(&at("/reports"), &order);
     assert_eq!(again.problem("several-cases")["cases"], several["cases"]);
     let named = several["cases"].as_array().unwrap().iter();
-    let named: Vec<&str> = named.map(|c| &c.as_str().unwrap()[1..]).collect();
+    let named: Vec<Value> = named
+        .map(|c| json!({"case": &c.as_str().unwrap()[1..]}))
+        .collect();
     let all = accesses(&p.service);
     assert_eq!(all.len(), before + 2);
     for ((_, access), resource) in all[before..].iter().zip(["trace.why", "report.issue"]) {

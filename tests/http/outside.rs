@@ -244,6 +244,39 @@ fn two_of_three_witnesses_make_a_report_witnessed_while_one_is_down() {
     assert_eq!(check.verdicts.freshness.verdict, Freshness::Witnessed);
     let size = state(&investigator)["witnesses"][0]["size"].as_u64();
     assert!(size >= Some(covered), "{size:?}");
+
+    // The key is changed after the checkpoint that is witnessed: the file ends before, and shows no bridge. A newer
+    // checkpoint is joined to it from the other side.
+    let body = json!({"purpose": "checkpoint"});
+    let administrator = service.administrator();
+    let rotated = administrator.post(&at("/keys/rotations"), &body).json(201);
+    let rotated = rotated["seq"].as_u64().unwrap();
+    service.clock.pass(Duration::from_secs(2));
+    let newest = investigator.get(&at("/checkpoint")).ok().to_owned();
+    let beyond = Checkpoint::parse_unverified(&newest).unwrap().0.size;
+    assert!(beyond > rotated);
+    let href = format!("{}?join={beyond}", issued["href"].as_str().unwrap());
+    let text = investigator.get(&href).ok().to_owned();
+    let file = verify::format::ReportFile::decode(text.as_bytes()).unwrap();
+    let own = Checkpoint::parse_unverified(&file.evidence.checkpoint)
+        .unwrap()
+        .0;
+    assert!(own.size <= rotated, "{} {rotated}", own.size);
+    assert_eq!(file.evidence.bridges, []);
+    assert_eq!(file.evidence.consistency[0].size, beyond);
+    let check = verify::report::open_by(text.as_bytes(), &trust, None).check;
+    assert_eq!(check.problems, []);
+    assert_eq!(check.verdicts.freshness.verdict, Freshness::Witnessed);
+    let new = [service.vkey(), log];
+    let outside = [newest];
+    let trust = Trust {
+        keys: &new,
+        outside: &outside,
+        ..Trust::default()
+    };
+    let check = verify::report::open_by(text.as_bytes(), &trust, None).check;
+    assert_eq!(check.problems, []);
+    assert_eq!(check.verdicts.freshness.verdict, Freshness::Anchored);
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! Reports: frozen, signed, registered; what they show depends on who asked.
 
-use serde_json::{Value, json};
-use whereas::verify::{self, Basis, Integrity, ReportCheck, Sequence};
+use std::time::Duration;
 
-use crate::harness::{Client, LEDGER, OTHER, Service, at, is_read, proper_case, segment, simple};
+use serde_json::{Value, json};
+use whereas::ledger::checkpoint::Checkpoint;
+use whereas::verify::{self, Basis, Freshness, Integrity, ReportCheck, Sequence};
+
+use crate::harness::{
+    Client, LEDGER, OTHER, Service, at, is_read, printed, proper_case, segment, simple, whereas,
+};
 
 fn issue(client: &Client, subject: Value) -> Value {
     let order = json!({"subject": subject, "purpose": "Supervisory review 2026/114"});
@@ -364,4 +369,112 @@ fn answers_come_in_the_reader_s_language() {
         .get(&at(&format!("/cases/{}", p.case)))
         .json(200);
     assert_ne!(line["items"][0]["text"], other["items"][0]["text"]);
+}
+
+#[test]
+fn a_report_is_joined_to_the_checkpoints_that_somebody_kept() {
+    let p = place();
+    let kept = |seconds: u64| {
+        // The published checkpoint is made anew when it is old enough.
+        p.service.clock.pass(Duration::from_secs(seconds));
+        let note = p.investigator.get(&at("/checkpoint")).ok().to_owned();
+        let size = Checkpoint::parse_unverified(&note).unwrap().0.size;
+        (note, size)
+    };
+    let (first, a) = kept(5);
+    let others: Vec<Value> = (0..70).map(|i| simple(&format!("o-{i}"), "C-o")).collect();
+    p.producer.post(&at("/events"), &json!(others)).json(201);
+    let (second, b) = kept(5);
+    assert!(a < b);
+    let issued = issue(&p.investigator, json!({"case": p.case}));
+    let href = issued["href"].as_str().unwrap();
+    let verify = |file: &str, outside: &[&String]| {
+        let outside: Vec<String> = outside.iter().map(|o| (*o).clone()).collect();
+        let check = verify::report::verify(file.as_bytes(), &[p.service.vkey()], &outside, None);
+        assert!(!check.refused(), "{:#?}", check.problems);
+        check.verdicts.freshness
+    };
+    let plain = file(&p.investigator, &issued);
+    let unjoined = verify(&plain, &[&first, &second]);
+    assert_eq!(unjoined.verdict, Freshness::NotProven);
+    let ask = format!("?join={a},{b}");
+    assert!(unjoined.reason.contains(&ask), "{}", unjoined.reason);
+    // As the words say; and one at a time, of which each is told apart.
+    for query in [ask, format!("?join={b}&join={a}&join={a}")] {
+        let joined = p
+            .investigator
+            .get(&format!("{href}{query}"))
+            .ok()
+            .to_owned();
+        for outside in [[&first, &second].as_slice(), &[&first], &[&second]] {
+            let fresh = verify(&joined, outside);
+            assert_eq!(fresh.verdict, Freshness::Anchored, "{}", fresh.reason);
+        }
+    }
+    let one = p.investigator.get(&format!("{href}?join={b}"));
+    assert_eq!(verify(one.ok(), &[&first]).verdict, Freshness::NotProven);
+    let both = verify(one.ok(), &[&first, &second]);
+    assert_eq!(both.verdict, Freshness::Anchored);
+    assert!(
+        both.reason.contains(&format!("?join={a}`")),
+        "{}",
+        both.reason
+    );
+    // 64 sizes are enough, and what is no size of this ledger is refused.
+    let sizes = |n: u64| (1..=n).map(|i| i.to_string()).collect::<Vec<_>>().join(",");
+    let many = p.investigator.get(&format!("{href}?join={}", sizes(64)));
+    assert_eq!(verify(many.ok(), &[]).verdict, Freshness::NotProven);
+    let far = p.service.size() + 100;
+    for (query, why) in [
+        (format!("join={}", sizes(65)), "at most 64"),
+        ("join=0".into(), "`0` is no size"),
+        ("join=%2B5".into(), "`+5` is no size"),
+        ("join=5,".into(), "`` is no size"),
+        (format!("join={far}"), "taken away"),
+        ("size=5".into(), "no parameter `size`"),
+    ] {
+        let problem = p.investigator.get(&format!("{href}?{query}"));
+        let problem = problem.problem("invalid-query");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(why), "{query}: {detail}");
+    }
+}
+
+/// What the command says, and the codes that it ends with.
+#[test]
+fn the_command_tells_which_checkpoints_a_report_lacks() {
+    let p = place();
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+    let kept = p.investigator.get(&at("/checkpoint")).ok().to_owned();
+    let size = Checkpoint::parse_unverified(&kept).unwrap().0.size;
+    let issued = issue(&p.investigator, json!({"case": p.case}));
+    write("kept", kept.as_bytes());
+    write("report.json", file(&p.investigator, &issued).as_bytes());
+    let key = p.service.vkey().to_string();
+    let run = |file: &str, outside: &str| {
+        let args = [
+            "verify",
+            "report",
+            file,
+            "--key",
+            &key,
+            "--checkpoint",
+            outside,
+        ];
+        whereas(dir.path(), &args)
+    };
+    let lacking = printed(&run("report.json", "kept"), 0);
+    let ask = format!("?join={size}");
+    assert!(lacking.contains(&ask), "{lacking}");
+    let href = issued["href"].as_str().unwrap();
+    let joined = p.investigator.get(&format!("{href}{ask}"));
+    write("joined.json", joined.ok().as_bytes());
+    let good = printed(&run("joined.json", "kept"), 0);
+    assert!(good.contains("freshness: anchored"), "{good}");
+    // A file that is no text is a checkpoint, and a receipt, that is refused: no failure of the command.
+    write("bytes", &[kept.as_bytes(), &[0xff]].concat());
+    assert!(printed(&run("joined.json", "bytes"), 1).contains("outside.unusable"));
+    let receipt = whereas(dir.path(), &["verify", "receipt", "bytes", "--key", &key]);
+    assert!(printed(&receipt, 1).contains("receipt.form"));
 }

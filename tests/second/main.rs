@@ -62,14 +62,13 @@ const REPORT: [&str; 3] = ["integrity", "sequence", "freshness"];
 const RECEIPT: [&str; 2] = ["integrity", "freshness"];
 
 fn first(job: &Job, keys: &[Vkey]) -> Said {
-    let text = String::from_utf8_lossy(&job.bytes);
     if job.kind == "report" {
         let check = verify::report::verify(&job.bytes, keys, &job.checkpoints, None);
         let json = serde_json::to_value(&check).unwrap();
         let verdicts = REPORT.map(|n| (n, &json["verdicts"][n]["verdict"]));
         said(!check.refused(), &json["problems"], &verdicts)
     } else {
-        let check = verify::receipt::verify(&text, keys, None);
+        let check = verify::receipt::verify(&job.bytes, keys, None);
         let json = serde_json::to_value(&check).unwrap();
         let verdicts = RECEIPT.map(|n| (n, &json[n]["verdict"]));
         said(!check.refused(), &json["problems"], &verdicts)

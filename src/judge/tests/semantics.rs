@@ -615,7 +615,7 @@ fn the_graph_joins_by_recorded_ids_only() {
     let has = |from: u64, relation: &str, to: u64| {
         graph
             .iter()
-            .any(|e| e.from == from && e.relation == relation && e.to == to)
+            .any(|e| e.from == from && json!(e.relation) == relation && e.to == to)
     };
     assert!(
         has(2, "was_informed_by", 1),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::judge::*;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::content::Pool;
-use crate::ledger::disclosure::{Disclosures, disclose, encode};
+use crate::ledger::disclosure::{Disclosures, digest_of_text, disclose, encode};
 use crate::ledger::dsse::{Envelope, IN_TOTO};
 use crate::ledger::note::{NoteSigner, Vkey};
 use crate::ledger::tree::{Frontier, NodeId, consistency, inclusion};
@@ -30,8 +30,11 @@ pub fn checkpoint_signer() -> NoteSigner {
 }
 
 pub fn report_signer() -> NoteSigner {
-    signer("ledger.example/a/report", 2)
+    signer("ledger.example/a/reports", 2)
 }
+
+/// A member here is disclosed as the JSON that its text holds, arrays of objects left as they are: no sound ledger does so.
+pub const RAW: &str = "/data/raw";
 
 pub type Fact = fn(&Ledger) -> Value;
 
@@ -168,10 +171,16 @@ impl Ledger {
     pub fn leaf(&mut self, e: &Event) -> (Leaf, Disclosures) {
         let seq = self.size();
         let salt = &mut self.salt;
-        let d = disclose(e.members.iter().map(|(p, v)| (*p, v)), || {
+        let mut d = disclose(e.members.iter().map(|(p, v)| (*p, v)), || {
             *salt += 1;
             sha256(&[&salt.to_be_bytes()]).0[..16].try_into().unwrap()
         });
+        for (i, (_, value)) in e.members.iter().enumerate().filter(|(_, m)| m.0 == RAW) {
+            let is = |t: &&mut String| digest_of_text(t) == d.top[i];
+            let text = d.texts.iter_mut().find(is).unwrap();
+            *text = text.replacen(&value.to_string(), value.as_str().unwrap(), 1);
+            d.top[i] = digest_of_text(text);
+        }
         let case = e.case.map(|c| {
             let (seq, prev) = self
                 .cases
@@ -280,7 +289,7 @@ pub struct Build {
     pub case: Option<Id16>,
     pub subject: Subject,
     /// Chooses the accesses that the report lists of its case's reads.
-    pub list: fn(&Value) -> bool,
+    pub list: fn(&Value, &[Value]) -> bool,
     /// Withheld top-level pointers.
     pub withhold: Vec<&'static str>,
     pub file: LedgerHook<ReportFile>,
@@ -306,7 +315,7 @@ impl Default for Build {
             checkpoint_key: checkpoint_signer(),
             case: Some(CASES[0]),
             subject: Subject::Case(CASES[0].to_hex()),
-            list: |access| custody::concerns(access, &CASES[0]),
+            list: |access, named| custody::concerns(access, named.iter(), &CASES[0]),
             withhold: Vec::new(),
             file: Box::new(|_, _| {}),
         }
@@ -432,8 +441,19 @@ impl Build {
             let is_read =
                 Leaf::decode(text.as_bytes()).is_ok_and(|l| l.kind == custody::RECORD_ACCESSED);
             let read = |d: &String| crate::ledger::disclosure::decode(d).unwrap();
-            let elements = ledger.disclosures[i].iter().map(read);
-            let listed = elements.filter(|d| d.pointer.is_none() && (self.list)(&d.value));
+            let all: Vec<_> = ledger.disclosures[i].iter().map(read).collect();
+            let cases: Vec<Hash> = all
+                .iter()
+                .flat_map(|d| custody::beneath(&d.value))
+                .collect();
+            let named = |access: &Value| -> Vec<Value> {
+                let wanted: Vec<Hash> = custody::beneath(access).collect();
+                let named = all.iter().filter(|d| wanted.contains(&d.digest));
+                named.map(|d| d.value.clone()).collect()
+            };
+            let items = all.iter().filter(|d| d.pointer.is_none());
+            let listed = items.filter(|d| !cases.contains(&d.digest));
+            let listed = listed.filter(|d| (self.list)(&d.value, &named(&d.value)));
             let accesses: Vec<Hash> = listed.map(|d| d.digest).collect();
             if is_read && !accesses.is_empty() {
                 out.push(CustodyEntry {
@@ -532,14 +552,23 @@ impl Build {
 
 /// What a reader is shown of the listed reads.
 fn reads_shown(ledger: &Ledger, reads: &[CustodyEntry]) -> Vec<String> {
-    let all = ledger.disclosures.iter().flatten();
-    let wanted = |d: &&String| {
-        let digest = crate::ledger::disclosure::digest(d);
+    let all = || ledger.disclosures.iter().flatten();
+    let listed = |d: &Hash| {
         reads
             .iter()
-            .any(|r| r.digests.contains(&digest) || r.accesses.contains(&digest))
+            .any(|r| r.digests.contains(d) || r.accesses.contains(d))
     };
-    all.filter(wanted).cloned().collect()
+    let read = |d: &String| crate::ledger::disclosure::decode(d).unwrap();
+    let beneath: Vec<Hash> = all()
+        .map(read)
+        .filter(|d| listed(&d.digest))
+        .flat_map(|d| custody::beneath(&d.value).collect::<Vec<_>>())
+        .collect();
+    let wanted = |text: &&String| {
+        let d = read(text);
+        listed(&d.digest) || beneath.contains(&d.digest) && custody::names(&d.value, &CASES[0])
+    };
+    all().filter(wanted).cloned().collect()
 }
 
 /// The disclosures with these digests, and all that lie beneath them.
@@ -634,7 +663,7 @@ pub const JUDGE: TestJudge = |_, entries, _| {
     let edge = |w: &[Entry]| {
         Some(Edge {
             from: w[1].leaf.seq,
-            relation: "was_informed_by".into(),
+            relation: Relation::WasInformedBy,
             to: w[0].leaf.seq,
             by: by(&w[1])?,
         })

@@ -31,11 +31,11 @@ fn with_reads() -> Vec<Event> {
         read(json!([
             {"principal": who(1), "resource": "case.why", "case": mine, "purpose": "complaint 17\nresult: forged"},
             {"principal": who(2), "resource": "case.why", "case": other},
-            {"principal": who(3), "resource": "events", "cases": [other, mine], "entries": [1, 3]},
+            {"principal": who(3), "resource": "events", "cases": [{"case": other}, {"case": mine}], "entries": [1, 3]},
         ])),
     );
     let more = json!([
-        {"principal": who(4), "resource": "export", "cases": [other], "cases_more": 7},
+        {"principal": who(4), "resource": "export", "cases": [{"case": other}], "cases_more": 7},
         {"principal": who(5), "resource": "event", "case": other},
     ]);
     all.insert(READS[1], read(more));
@@ -73,10 +73,23 @@ fn filed(code: Code, change: impl Fn(&Ledger, &mut ReportFile) + 'static) {
 
 /// The disclosure of the nth access of the first entry.
 fn access(ledger: &Ledger, n: usize) -> &String {
-    let elements = ledger.disclosures[READS[0]].iter();
-    let mut elements =
-        elements.filter(|d| disclosure::decode(d).is_ok_and(|d| d.pointer.is_none()));
-    elements.nth(n).unwrap()
+    element(ledger, |value| {
+        value["principal"] == format!("{:02}", n + 1).repeat(16)
+    })
+}
+
+/// The disclosure of an element of the first entry.
+fn element(ledger: &Ledger, is: impl Fn(&Value) -> bool) -> &String {
+    let mut elements = ledger.disclosures[READS[0]].iter();
+    let is = |d: &&String| disclosure::decode(d).is_ok_and(|d| d.pointer.is_none() && is(&d.value));
+    elements.find(is).unwrap()
+}
+
+/// That of a case that the third access names.
+fn named(ledger: &Ledger, case: usize) -> &String {
+    element(ledger, |value| {
+        *value == json!({"case": CASES[case].to_hex()})
+    })
 }
 
 fn member(ledger: &Ledger) -> Hash {
@@ -106,6 +119,17 @@ fn the_reads_of_the_case_are_shown_and_no_others() {
     assert!(lines[0].starts_with("  #3: recorded 2026-01-02T03:04:08.000000Z; principal 0101"));
     assert!(lines.iter().all(|l| !l.contains('\n')), "{lines:?}");
     assert!(lines[2].contains("resource export"));
+    let cases = &opened.custody[1].access.as_ref().unwrap()["cases"];
+    assert_eq!(cases[1], json!({"case": CASES[0].to_hex()}));
+    assert!(disclosure::placeholder(&cases[0]).is_some(), "{cases}");
+    let shown = format!("{:?} {:?}", opened.custody, built.file.disclosures);
+    assert!(
+        !shown.contains(&CASES[1].to_hex()),
+        "no other case is named"
+    );
+    let texts = built.file.disclosures.iter();
+    let mut texts = texts.map(|d| disclosure::decode(d).unwrap().value.to_string());
+    assert!(!texts.any(|t| t.contains(&CASES[1].to_hex())));
     // Whoever shows nothing of it still says how many.
     let plain = check(&Build::default().run());
     assert!(plain.custody.is_none() && !words::report(&plain).contains("custody"));
@@ -285,8 +309,30 @@ fn what_is_shown_of_a_read() {
     });
     refused(
         Build {
-            list: |_| true,
+            list: |_, _| true,
             ..reads()
+        },
+        Code::CustodyForeign,
+    );
+    // Another case that a listed read names; and none that says that the read is one of this case.
+    filed(Code::CustodyForeign, |ledger, f| {
+        f.disclosures.push(named(ledger, 1).clone());
+    });
+    filed(Code::CustodyForeign, |ledger, f| {
+        let gone = named(ledger, 0).clone();
+        f.disclosures.retain(|d| *d != gone);
+    });
+    // Anything else beneath a read of the case.
+    let mut deeper = with_reads();
+    deeper[READS[0]].members[0].1[0]["also"] = json!([{"note": "x"}]);
+    refused(
+        Build {
+            events: deeper,
+            file: Box::new(|ledger, f| {
+                let also = element(ledger, |value| *value == json!({"note": "x"}));
+                f.disclosures.push(also.clone());
+            }),
+            ..Build::default()
         },
         Code::CustodyForeign,
     );
@@ -357,7 +403,7 @@ fn the_proof_of_a_read() {
     // Brought along without being listed.
     refused(
         Build {
-            list: |_| false,
+            list: |_, _| false,
             file: Box::new(|ledger, f| {
                 f.evidence.entries.insert(
                     2,

@@ -161,7 +161,7 @@ fn leaves_that_no_sound_ledger_writes() {
 
 #[test]
 fn keys_and_the_reports_own_entry() {
-    let report_key = || signer("ledger.example/a/report", 9);
+    let report_key = || signer("ledger.example/a/reports", 9);
     refused(
         Build {
             report_key: report_key(),
@@ -224,6 +224,24 @@ fn keys_and_the_reports_own_entry() {
         }),
         Code::KeyCheckpoint,
     );
+    let named = |member: &'static str, name: &'static str, seed: u8| {
+        let mut events = events();
+        events[0].fact = Some(genesis);
+        Build {
+            events,
+            leaf: Box::new(move |_, leaf| {
+                if let (0, Some(fact)) = (leaf.seq, &mut leaf.fact) {
+                    let key = signer(name, seed).vkey().to_string();
+                    fact.insert(member.into(), key.into());
+                }
+            }),
+            ..Build::default()
+        }
+    };
+    for name in ["ledger.example/a", "ledger.example/a/report", "reports"] {
+        refused(named("report_key", name, 2), Code::GenesisForm);
+    }
+    refused(named("checkpoint_key", "another", 1), Code::GenesisForm);
     let rotate = |fact: Fact| {
         let mut events = events();
         events.push(service("key.rotated", fact));
@@ -235,6 +253,8 @@ fn keys_and_the_reports_own_entry() {
     let stranger = |_: &Ledger| json!({"purpose": "report", "old": signer("r", 4).vkey().to_string(), "new": signer("r", 5).vkey().to_string()});
     refused(rotate(stranger), Code::KeyRotation);
     refused(rotate(|_| json!({"purpose": "dinner"})), Code::KeyRotation);
+    let misnamed = |_: &Ledger| json!({"purpose": "report", "old": report_signer().vkey().to_string(), "new": signer("r", 5).vkey().to_string()});
+    refused(rotate(misnamed), Code::KeyRotation);
     let moved_on = |_: &Ledger| json!({"purpose": "checkpoint", "old": checkpoint_signer().vkey().to_string(), "new": signer(ORIGIN, 5).vkey().to_string()});
     refused(rotate(moved_on), Code::KeyRetired);
 }
@@ -389,6 +409,23 @@ fn the_payload() {
         "\"supersedes\":null,\"purpose\":",
     );
     payload(Code::PayloadForm, "\"withheld\":[]", "\"withheld\":{}");
+    payload(
+        Code::PayloadForm,
+        "\"relation\":\"was_informed_by\"",
+        "\"relation\":\"was_invented_by\"",
+    );
+    statement(Code::PayloadForm, |_, s| s.subject.clear());
+    statement(Code::PayloadForm, |_, s| {
+        s.subject.push(s.subject[0].clone())
+    });
+    for id in ["", "C-0", "CACACACACACACACACACACACACACACACA"] {
+        statement(Code::PayloadForm, move |_, s| {
+            s.predicate.subject = Subject::Case(id.into());
+        });
+        statement(Code::PayloadForm, move |_, s| {
+            s.predicate.subject = Subject::Trace(id.into());
+        });
+    }
     statement(Code::PayloadValue, |_, s| {
         s.predicate.purpose = "x".repeat(501)
     });
@@ -408,7 +445,6 @@ fn the_payload() {
     statement(Code::PayloadSubject, |_, s| {
         s.subject[0].name = "ledger.example/a/entries/9".into()
     });
-    statement(Code::PayloadSubject, |_, s| s.subject.clear());
     statement(Code::PayloadSubject, |_, s| s.predicate.window.first = 2);
     statement(Code::PayloadSubject, |_, s| {
         s.predicate.subject = Subject::Case(CASES[1].to_hex())
@@ -497,6 +533,12 @@ fn the_judgement() {
             at,
         });
     });
+    statement(Code::JudgementReference, |_, s| {
+        s.predicate.judgement.findings[0].sentence.template = "timeline.other".into()
+    });
+    statement(Code::JudgementReference, |_, s| {
+        s.predicate.judgement.findings[0].code = "authorization.absent".into()
+    });
     statement(Code::CatalogueTemplate, |_, s| {
         s.predicate.judgement.answer[0].sentences[0].template = "summary.none".into()
     });
@@ -537,10 +579,16 @@ fn the_manifest() {
         withheld(|s| s.predicate.withheld[0].pointer = Some("/id".into())),
         Code::WithheldPointer,
     );
-    refused(
-        withheld(|s| s.predicate.withheld[0].pointer = Some("/data/result/x".into())),
-        Code::WithheldPointer,
-    );
+    for nowhere in ["/data/result/x", "/foo", "/", "/type", "/ext", "/ext/id"] {
+        let pointed = Build {
+            withhold: vec!["/data/result", "/actor/name"],
+            statement: Box::new(move |_, s| {
+                s.predicate.withheld[0].pointer = Some(nowhere.to_owned());
+            }),
+            ..Build::default()
+        };
+        refused(pointed, Code::WithheldPointer);
+    }
     refused(
         withheld(|s| s.predicate.withheld[0].pointer = s.predicate.withheld[1].pointer.clone()),
         Code::WithheldPointer,
@@ -593,9 +641,28 @@ fn content_that_no_sound_ledger_writes() {
         member("/data/draft/deep", json!("x")),
         Code::DisclosurePointer,
     );
+    for nowhere in ["/foo", "/", "/ext/id", "/ext/type", "/ext/data", "/ext/a/b"] {
+        refused(member(nowhere, json!("x")), Code::DisclosurePointer);
+    }
     refused(member("/id", json!("another")), Code::ContentDoubledPointer);
     refused(member("/data/x", json!({"_sd": []})), Code::DisclosureForm);
-    refused(member("/data/x", json!({"...": "x"})), Code::DisclosureForm);
+    // What looks like a placeholder and is none refers to nothing: not even to what is referred to already.
+    let digest = Build::default().run().ledger.digests[3][0].to_b64url();
+    for odd in [
+        json!({"...": "x"}),
+        json!({"...": digest}),
+        json!([{"...": digest}, "x"]),
+        json!({"in": {"...": digest}}),
+    ] {
+        refused(member("/data/x", odd), Code::DisclosureForm);
+    }
+    // An item that is no placeholder, where a ledger would have made one of it.
+    for odd in [
+        json!([{"...": digest, "and": 1}]),
+        json!([{"...": "not a digest"}]),
+    ] {
+        refused(member(RAW, json!(odd.to_string())), Code::DisclosureForm);
+    }
     let double = |_: &Ledger| json!({"ranges": [[6, 60]]});
     refused(
         Build {

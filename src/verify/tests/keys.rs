@@ -24,7 +24,7 @@ fn c() -> NoteSigner {
     signer(ORIGIN, 6)
 }
 fn report_2() -> NoteSigner {
-    signer("ledger.example/a/report", 7)
+    signer("ledger.example/a/reports", 7)
 }
 
 fn rotation(purpose: &str, old: &NoteSigner, new: &NoteSigner, since: Option<&str>) -> Value {

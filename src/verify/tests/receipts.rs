@@ -6,7 +6,7 @@ use super::builder::*;
 use super::*;
 use crate::ledger::disclosure::Disclosures;
 use crate::ledger::receipt::Receipt;
-use crate::ledger::{Leaf, Timestamp};
+use crate::ledger::{Hash, Leaf, Timestamp};
 use crate::verify::receipt::{EventCheck, verify};
 use crate::verify::{Committed, Integrity, ReceiptCheck, words};
 
@@ -278,6 +278,42 @@ fn disclosures_must_be_all_and_only_those_committed_to() {
             [(Code::EventDisclosures, "disclosures")]
         );
     }
+}
+
+#[test]
+fn members_at_places_of_no_event_are_refused() {
+    for at in [
+        "/colour",
+        "/",
+        "/ext/feature",
+        "/data/a/b",
+        "/type",
+        "/ext",
+        "/data",
+    ] {
+        let given = given(|_, members| members.push((at, json!("x"))));
+        let refused = [(Code::EventDisclosures, "disclosures")];
+        assert_eq!(codes(&checked(&given, &posted())), refused, "{at}");
+    }
+    for value in [
+        json!({"...": "not a digest"}),
+        json!({"a": [{"...": Hash([7; 32]).to_b64url()}, 1]}),
+        json!({"_sd": []}),
+    ] {
+        let given = given(|_, members| members.push(("/data/odd", value.clone())));
+        let refused = [(Code::EventDisclosures, "disclosures")];
+        assert_eq!(codes(&checked(&given, &posted())), refused, "{value}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_text_is_no_receipt() {
+    let mut bytes = sound().receipt.encode().into_bytes();
+    let keys = [checkpoint_signer().vkey().clone()];
+    assert!(!verify(&bytes, &keys, None).refused());
+    bytes[30] = 0xff;
+    let got = verify(&bytes, &keys, None);
+    assert_eq!(codes(&got), [(Code::ReceiptForm, "receipt")]);
 }
 
 #[test]

@@ -355,14 +355,14 @@ fn the_report_key_may_have_been_replaced() {
     let rotated = |_: &Ledger| {
         let (old, new) = (
             report_signer().vkey().to_string(),
-            signer("ledger.example/a/report", 6).vkey().to_string(),
+            signer("ledger.example/a/reports", 6).vkey().to_string(),
         );
         json!({"purpose": "report", "old": old, "new": new})
     };
     let rotate = || vec![service("key.rotated", rotated)];
     let mut before = events();
     before.extend(rotate());
-    let new = || signer("ledger.example/a/report", 6);
+    let new = || signer("ledger.example/a/reports", 6);
     assert_eq!(
         check(
             &Build {
@@ -409,8 +409,8 @@ fn the_report_key_may_have_been_replaced() {
     );
     let again = |_: &Ledger| {
         let (old, new) = (
-            signer("ledger.example/a/report", 6).vkey().to_string(),
-            signer("ledger.example/a/report", 7).vkey().to_string(),
+            signer("ledger.example/a/reports", 6).vkey().to_string(),
+            signer("ledger.example/a/reports", 7).vkey().to_string(),
         );
         json!({"purpose": "report", "old": old, "new": new})
     };
