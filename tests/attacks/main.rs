@@ -105,7 +105,10 @@ fn every_change_that_means_something_is_caught_and_named() -> Outcome {
             // What is no part of the record, the service looks at before it starts: keys, guard file.
             Ok(_) if refuses_to_start(&data) => {
                 tally.caught += 1;
-                *tally.codes.entry("(does not start)".to_owned()).or_default() += 1;
+                *tally
+                    .codes
+                    .entry("(does not start)".to_owned())
+                    .or_default() += 1;
             }
             Ok(_) if pristine.says_the_same(&data) => tally.without_meaning += 1,
             Ok(_) => {
