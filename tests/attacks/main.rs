@@ -12,6 +12,7 @@ mod mutation;
 mod observers;
 mod page;
 mod rewriting;
+mod rollback;
 
 use std::path::Path;
 
