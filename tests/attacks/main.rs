@@ -8,6 +8,7 @@
 mod dice;
 mod forger;
 mod ground;
+mod liars;
 mod mutation;
 mod observers;
 mod page;
