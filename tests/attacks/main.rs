@@ -7,6 +7,7 @@
 
 mod dice;
 mod forger;
+mod given;
 mod ground;
 mod liars;
 mod mutation;
