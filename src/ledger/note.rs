@@ -92,7 +92,7 @@ impl Vkey {
         };
         let raw: [u8; 32] = bytes[1..].try_into().map_err(|_| VkeyError::Type)?;
         let key = VerifyingKey::from_bytes(&raw).map_err(|_| VkeyError::Point)?;
-        if key.is_weak() {
+        if key.is_weak() || !is_reduced(&raw) {
             return Err(VkeyError::Point);
         }
         let vkey = Self {
@@ -162,6 +162,11 @@ impl fmt::Debug for Vkey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// Whether a point's y stands below 2^255 - 19, as RFC 8032 (5.1.3) demands: else one key would have two texts.
+fn is_reduced(point: &[u8; 32]) -> bool {
+    point[0] < 0xed || point[31] & 0x7f != 0x7f || point[1..31].iter().any(|b| *b != 0xff)
 }
 
 /// A key that signs notes under a name.

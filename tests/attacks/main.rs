@@ -6,6 +6,7 @@
 )]
 
 mod dice;
+mod downgrades;
 mod forger;
 mod given;
 mod ground;
