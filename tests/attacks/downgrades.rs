@@ -111,9 +111,20 @@ fn small_order() -> Vec<[u8; 32]> {
         p_plus(u8::MAX, 0x80),
         eight,
     ];
-    let mut other = eight;
-    other[31] |= 0x80;
-    all.push(other);
+    // The other points of order eight have -y.
+    let mut minus = [0xff; 32];
+    let mut borrow = 0;
+    for (i, byte) in minus.iter_mut().enumerate() {
+        let p = [0xed_u8, 0xff, 0x7f][usize::from(i > 0) + usize::from(i > 30)];
+        let difference = i16::from(p) - i16::from(eight[i]) - borrow;
+        borrow = i16::from(difference < 0);
+        *byte = difference.to_le_bytes()[0];
+    }
+    all.push(minus);
+    for mut other in [eight, minus] {
+        other[31] |= 0x80;
+        all.push(other);
+    }
     all
 }
 
@@ -275,10 +286,7 @@ fn weaker_forms_are_refused_each_with_its_code() -> Outcome {
         assert!(Vkey::parse(&text).is_err(), "{}", hex::encode(point));
     }
     let weak = vkey(ORIGIN, &[&[1][..], &small_order()[2]].concat());
-    tried.key(
-        &weak,
-        "a public key of small order, in each of its twelve encodings",
-    );
+    tried.key(&weak, "a public key of small order, in any encoding");
     for n in 0..19_u8 {
         let mut point = [0xff; 32];
         (point[0], point[31]) = (0xed + n, 0x7f);

@@ -277,3 +277,33 @@ fn tell(said: &mut Said, name: &str, power: Power, seen: &[(Observer, Seen)]) {
         Power::WithKey => {}
     }
 }
+
+#[test]
+fn a_thinned_index_is_named_row_by_row() -> Outcome {
+    let ground = ground::ledger(30)?;
+    let mut said = Said::default();
+    for table in [
+        "case_entry",
+        "trace_entry",
+        "type_entry",
+        "lookup",
+        "identity",
+    ] {
+        let data = copy(&ground.data(), &ground.beside(table))?;
+        let forger = Forger::open(&data, NAME, ORIGIN)?;
+        let sql =
+            format!("DELETE FROM {table} WHERE seq = (SELECT min(seq) FROM {table} WHERE seq > 1)");
+        assert!(forger.db.execute(&sql, [])? > 0, "{table}");
+        drop(forger);
+        // The start compares head, tree and checkpoints; what is only derived, it does not read.
+        let start = look(Observer::StartUp, &ground, &data)?;
+        assert!(start.accepted, "{table}: {}", start.words);
+        for who in [Observer::PinnedKey, Observer::Checkpoint, Observer::Witness] {
+            let seen = look(who, &ground, &data)?;
+            assert_eq!(seen.codes, ["row.absent"], "{table}: {}", seen.words);
+        }
+        let key = look(Observer::PinnedKey, &ground, &data)?;
+        said.note(&format!("index/{table}"), &key.lines(&["refused"]));
+    }
+    said.compare("index")
+}
