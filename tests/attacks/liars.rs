@@ -256,7 +256,10 @@ fn what_the_operator_signs_is_refused_where_it_contradicts_itself() -> Outcome {
         "{:?}",
         seen.codes
     );
-    said.note("signed/case-doubled", &seen.lines(&GIST));
+    said.note(
+        "signed/case-doubled",
+        &seen.lines(&[GIST[0], GIST[1], "also", GIST[2], GIST[3]]),
+    );
     // One entry recorded twice.
     let mut twice = honest.clone();
     let mut again = twice[1].clone();

@@ -122,8 +122,7 @@ fn normal(text: &str) -> String {
 fn replaced(token: &str) -> String {
     let bare = token.trim_end_matches(['.', ':', '/']);
     let tail = &token[bare.len()..];
-    let digits = bare.bytes().any(|b| b.is_ascii_digit());
-    let hex = bare.len() >= 8 && digits && bare.bytes().all(|b| b.is_ascii_hexdigit());
+    let hex = bare.len() >= 16 && bare.bytes().all(|b| b.is_ascii_hexdigit());
     let base64 = bare.len() == 44 && bare.ends_with('=');
     let time = bare.len() == 27 && bare.ends_with('Z') && bare.as_bytes()[10] == b'T';
     if hex || base64 {

@@ -28,7 +28,7 @@ const ATTACKS: [(&str, Hand); 11] = [
     ("case-dropped", dropped),
     ("case-split", split),
     ("type-changed", retyped),
-    ("report-withdrawn", |_, _, _| Ok(())),
+    ("report-withdrawn", withdrawn),
 ];
 
 fn changed(forger: &Forger, all: &mut Vec<Entry>, case: &[usize]) -> Outcome {
@@ -115,6 +115,11 @@ fn retyped(_: &Forger, all: &mut Vec<Entry>, case: &[usize]) -> Outcome {
     Ok(())
 }
 
+fn withdrawn(_: &Forger, all: &mut Vec<Entry>, _: &[usize]) -> Outcome {
+    *all = without_reports(std::mem::take(all));
+    Ok(())
+}
+
 /// Positions of the entries whose content names the case; the recommendation that is attacked is the second.
 fn of_case(forger: &Forger, all: &[Entry]) -> Outcome<Vec<usize>> {
     let mut found = Vec::new();
@@ -136,7 +141,11 @@ fn attack(ground: &Ground, name: &str, hand: Hand, power: Power) -> Outcome<Vec<
     let mut entries = forger.entries()?;
     let case = of_case(&forger, &entries)?;
     hand(&forger, &mut entries, &case)?;
-    forger.rewrite(without_reports(entries), power)?;
+    // Who cannot sign has nothing to gain from taking the reports away.
+    if power == Power::WithKey {
+        entries = without_reports(entries);
+    }
+    forger.rewrite(entries, power)?;
     drop(forger);
     let seen: Outcome<Vec<_>> = OBSERVERS
         .iter()

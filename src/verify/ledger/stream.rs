@@ -9,6 +9,9 @@ use crate::ledger::tree::{Frontier, NodeId};
 use crate::ledger::{Hash, Leaf, LeafError, Timestamp};
 use crate::verify::service::{KEY_ROTATED, LEDGER_CREATED, is_service};
 
+/// By whose word a stored checkpoint confirms a size.
+pub(super) const OWN_KEY: &str = "the ledger's own checkpoint key";
+
 /// How many confirmed sizes are kept for naming the last good point; with more, every second one is let go.
 const KEPT_SIZES: usize = 65_536;
 
@@ -375,7 +378,7 @@ impl Checker {
                 self.outside.say(by, size, note.cosigned_at(witness));
             }
         }
-        Some("the ledger's own checkpoint key".to_owned())
+        Some(OWN_KEY.to_owned())
     }
 
     /// Ends the stream. `unsigned` says that the newest commit is stored and its checkpoint is not yet: that is so for a
