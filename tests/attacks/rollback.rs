@@ -2,17 +2,19 @@
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use whereas::audit::folder::FolderAudit;
 use whereas::ledger::checkpoint::Checkpoint;
 use whereas::ledger::fork;
-use whereas::outside::compare as compare_with_anchor;
-use whereas::sequencer::{Ledger, LedgerPaths};
+use whereas::ledger::policy::Policy;
+use whereas::outside::{Outside, compare as compare_with_anchor};
+use whereas::sequencer::{Ledger, LedgerPaths, SystemClock};
 use whereas::verify::checkpoints::{Agreement, Joined, Pair, compare, open as open_checkpoint};
 use whereas::witness::{AddCheckpoint, Answer};
 
 use crate::forger::{Forger, Outcome, Power, copy};
-use crate::ground::{self, Ground, NAME, ORIGIN, PRODUCER, numbered, open};
+use crate::ground::{self, Ground, NAME, ORIGIN, PRODUCER, numbered, open, witness_key};
 use crate::observers::{Observer, audit, close, look, run, settings, with_checkpoint};
 use crate::page::Said;
 
@@ -212,4 +214,41 @@ fn a_second_history_proves_itself_against_the_first() -> Outcome {
     let alone = look(Observer::PinnedKey, &ground, &second)?;
     assert!(alone.accepted, "{}", alone.words);
     said.compare("fork")
+}
+
+#[test]
+fn rows_about_outside_parties_do_not_silence_them() -> Outcome {
+    let ground = ground::ledger(20)?;
+    let mut settings = settings(&ground);
+    settings.policy = Some(Policy::parse(&format!(
+        "witness w {}\nquorum w\n",
+        witness_key()
+    ))?);
+    let place = settings.anchors[0].place.name();
+    let forger = Forger::open(&ground.data(), NAME, ORIGIN)?;
+    // As if more had been anchored and cosigned than there is: then nothing new would ever be due.
+    forger.db.execute("UPDATE anchor SET place = ?", [place])?;
+    for table in ["anchor", "cosignature"] {
+        let sql = format!(
+            "UPDATE {table} SET size = 1000000 WHERE size = (SELECT max(size) FROM {table})"
+        );
+        assert_eq!(forger.db.execute(&sql, [])?, 1);
+    }
+    drop(forger);
+    let ledger = open(&ground.data())?;
+    let outside = Outside::start(
+        Arc::clone(&ledger),
+        settings,
+        Arc::new(SystemClock::default()),
+    )?;
+    let state = outside.state()?;
+    outside.stop();
+    let size = ledger.size();
+    close(ledger)?;
+    assert!(state.anchors[0].size.is_none_or(|s| s <= size), "{state:?}");
+    assert!(
+        state.witnesses[0].size.is_none_or(|s| s <= size),
+        "{state:?}"
+    );
+    Ok(())
 }
