@@ -11,8 +11,10 @@
 #[path = "../attacks/dice.rs"]
 mod dice;
 #[path = "../attacks/forger.rs"]
+#[expect(dead_code, reason = "the attacks use all of it")]
 mod forger;
 #[path = "../attacks/ground.rs"]
+#[expect(dead_code, reason = "the attacks use all of it")]
 mod ground;
 mod variants;
 
