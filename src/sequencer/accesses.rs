@@ -96,7 +96,7 @@ impl Access {
         let more = self.cases.len() - named.len();
         put("cases", (!named.is_empty()).then(|| json!(named)));
         put("cases_more", (more > 0).then(|| json!(more)));
-        put("every_case", self.every_case.then(|| json!(true)));
+        put("every_case", self.every_case.then_some(Value::Bool(true)));
         put("report", self.report.map(|r| json!(r.to_hex())));
         put("entries", self.entries.map(|(a, b)| json!([a, b])));
         put("count", Some(json!(self.count)));

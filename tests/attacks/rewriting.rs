@@ -18,20 +18,20 @@ type Hand = fn(&Forger, &mut Vec<Entry>, &[usize]) -> Outcome;
 
 /// The attacks, by their names in `docs/threats.md`.
 const ATTACKS: [(&str, Hand); 11] = [
-    ("content-changed", changed),
+    ("content-changed", |f, all, case| changed(f, all, case)),
     ("approval-added", added),
     ("entry-removed", removed),
-    ("entries-reordered", reordered),
+    ("entries-reordered", |f, all, case| reordered(f, all, case)),
     ("entry-backdated", backdated),
-    ("content-swapped", swapped),
-    ("content-blanked", blanked),
+    ("content-swapped", |f, all, case| swapped(f, all, case)),
+    ("content-blanked", |f, all, case| blanked(f, all, case)),
     ("case-dropped", dropped),
-    ("case-split", split),
-    ("type-changed", retyped),
+    ("case-split", |f, all, case| split(f, all, case)),
+    ("type-changed", |f, all, case| retyped(f, all, case)),
     ("report-withdrawn", withdrawn),
 ];
 
-fn changed(forger: &Forger, all: &mut Vec<Entry>, case: &[usize]) -> Outcome {
+fn changed(forger: &Forger, all: &mut [Entry], case: &[usize]) -> Outcome {
     let entry = &mut all[case[1]];
     let mut members = forger.content(entry)?;
     members.insert("/data/draft".to_owned(), json!("another draft"));
@@ -51,7 +51,7 @@ fn removed(_: &Forger, all: &mut Vec<Entry>, case: &[usize]) -> Outcome {
     Ok(())
 }
 
-fn reordered(_: &Forger, all: &mut Vec<Entry>, case: &[usize]) -> Outcome {
+fn reordered(_: &Forger, all: &mut [Entry], case: &[usize]) -> Outcome {
     all.swap(case[1], case[2]);
     Ok(())
 }
@@ -68,7 +68,7 @@ fn backdated(forger: &Forger, all: &mut Vec<Entry>, case: &[usize]) -> Outcome {
     Ok(())
 }
 
-fn swapped(forger: &Forger, all: &mut Vec<Entry>, case: &[usize]) -> Outcome {
+fn swapped(forger: &Forger, all: &mut [Entry], case: &[usize]) -> Outcome {
     // What binds content to its entry stays with the entry.
     let bound = |at: &String| !at.starts_with("/data");
     let both = [
@@ -87,7 +87,7 @@ fn swapped(forger: &Forger, all: &mut Vec<Entry>, case: &[usize]) -> Outcome {
     Ok(())
 }
 
-fn blanked(_: &Forger, all: &mut Vec<Entry>, case: &[usize]) -> Outcome {
+fn blanked(_: &Forger, all: &mut [Entry], case: &[usize]) -> Outcome {
     let entry = &mut all[case[1]];
     entry.leaf.content = None;
     entry.slot = None;
@@ -102,7 +102,7 @@ fn dropped(_: &Forger, all: &mut Vec<Entry>, case: &[usize]) -> Outcome {
     Ok(())
 }
 
-fn split(_: &Forger, all: &mut Vec<Entry>, case: &[usize]) -> Outcome {
+fn split(_: &Forger, all: &mut [Entry], case: &[usize]) -> Outcome {
     for at in &case[2..] {
         let link = all[*at].leaf.case.as_mut().ok_or("an entry of a case")?;
         link.case = Id16([0x5e; 16]);
@@ -110,7 +110,7 @@ fn split(_: &Forger, all: &mut Vec<Entry>, case: &[usize]) -> Outcome {
     Ok(())
 }
 
-fn retyped(_: &Forger, all: &mut Vec<Entry>, case: &[usize]) -> Outcome {
+fn retyped(_: &Forger, all: &mut [Entry], case: &[usize]) -> Outcome {
     all[case[1]].leaf.kind = "x.note".to_owned();
     Ok(())
 }

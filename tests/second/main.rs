@@ -34,8 +34,11 @@ use ground::Ground;
 pub struct Job {
     /// What was changed, for messages.
     pub what: String,
+    /// `report` or `receipt`.
     pub kind: &'static str,
+    /// The file.
     pub bytes: Vec<u8>,
+    /// Checkpoints that the verifier kept.
     pub checkpoints: Vec<String>,
 }
 
