@@ -197,12 +197,9 @@ fn add_approval(f: &Forger, run: &Run, power: Power) -> Outcome {
     let action = entries[place].clone();
     let members = f.content(&action)?;
     let case_id = members.get("/case_id").cloned().unwrap_or_default();
-    let made = f.make(
-        &action,
-        "approval.decided",
-        action.leaf.occurred,
-        &approval(&case_id, &members),
-    )?;
+    let made = f.make(&action, "approval.decided", |made| {
+        *made = approval(&case_id, &members);
+    })?;
     entries.insert(place, made);
     f.rewrite(entries, power)?;
     Ok(())

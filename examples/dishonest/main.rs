@@ -12,6 +12,7 @@
 //! ```
 
 #[path = "../../tests/attacks/forger.rs"]
+#[expect(dead_code, reason = "the attacks of the tests use all of it")]
 mod forger;
 
 mod deeds;
@@ -151,7 +152,7 @@ async fn prepare(
             limit: 1_000,
             ..EntryQuery::default()
         };
-        Ok::<_, whereas::store::StoreError>(ledger.entries(&query)?)
+        ledger.entries(&query)
     };
     let action = of_type("action.performed")?
         .last()

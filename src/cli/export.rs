@@ -74,7 +74,7 @@ enum What {
 /// What `import` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Restore the keyring from its own backup first. The ledger is restored byte for byte, or nothing is."
+    after_help = "Restore the keyring from its own backup first. Entries and checkpoints are restored byte for byte, or nothing is; `whereas verify ledger` compares the rest with them."
 )]
 pub struct ImportArgs {
     /// A whole, sealed export
@@ -242,7 +242,8 @@ pub(super) fn import(config: &Config, args: &ImportArgs) -> Outcome {
     }
     let done = archive::import(open()?, &paths, &name, &keys)?;
     say(&format!(
-        "Restored the ledger {} with {} entries and {} checkpoints, byte for byte.",
+        "Restored the ledger {} with {} entries and {} checkpoints, as they were signed, byte for byte. \
+         Content, reports and indexes came along as they stand in the export: `whereas verify ledger` compares them with the entries.",
         done.origin, done.size, done.checkpoints
     ))?;
     say(

@@ -313,11 +313,14 @@ impl Outside {
 
 fn first_desk(ledger: &Ledger, settings: &Settings) -> Result<Desk, StoreError> {
     let policy = settings.policy.iter().flat_map(|p| &p.witnesses);
+    // A row that claims more than there is would end the asking without a word.
+    let possible = |size: u64| size <= ledger.size();
     let witnesses = policy
         .map(|w| {
             let last = ledger
                 .reader()
-                .newest_cosigned(w.vkey.name(), w.vkey.id())?;
+                .newest_cosigned(w.vkey.name(), w.vkey.id())?
+                .filter(|c| possible(c.size));
             Ok(WitnessState {
                 name: w.name.clone(),
                 vkey: w.vkey.clone(),
@@ -334,7 +337,7 @@ fn first_desk(ledger: &Ledger, settings: &Settings) -> Result<Desk, StoreError> 
     let stored = ledger.reader().newest_anchors()?;
     let anchors = settings.anchors.iter().map(|a| {
         let place = a.place.name();
-        let last = stored.iter().find(|s| s.place == place);
+        let last = stored.iter().find(|s| s.place == place && possible(s.size));
         AnchorState {
             size: last.map(|s| s.size),
             time: last.map(|s| s.time),

@@ -2,19 +2,21 @@
 //!
 //! He has the database, the guard file and the keyring's content secrets, as an operator has; the signing key only where
 //! an attack says so. After his change he recomputes sequence numbers, both chains, the tree, every derived row, every
-//! commit, and signs what he can.
+//! commit, signs what he can, and takes away what would betray him: reports that speak of the old history, and what
+//! witnesses and anchors gave.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
+use serde_json::Value;
 use whereas::keyring::{Keyring, Sealed, SlotId, random, seal};
 use whereas::ledger::checkpoint::Checkpoint;
 use whereas::ledger::disclosure::{self, disclose};
 use whereas::ledger::keys::Purpose;
 use whereas::ledger::tree::{Frontier, stored_index};
 use whereas::ledger::{CaseLink, Hash, Id16, Leaf, Timestamp};
-use whereas::sequencer::{Guard, LedgerPaths, read_keys};
+use whereas::sequencer::{Guard, LedgerPaths, lookups, read_keys};
 
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -84,7 +86,7 @@ impl Forger {
     }
 
     /// The disclosures of an entry, as members by pointer, in native values.
-    pub fn content(&self, entry: &Entry) -> Outcome<BTreeMap<String, serde_json::Value>> {
+    pub fn content(&self, entry: &Entry) -> Outcome<BTreeMap<String, Value>> {
         let (Some(slot), Some(sealed)) = (&entry.slot, &entry.sealed) else {
             return Ok(BTreeMap::new());
         };
@@ -110,11 +112,7 @@ impl Forger {
     }
 
     /// Gives an entry other content: salted, sealed and committed to anew, under the secret it was sealed under.
-    pub fn set_content(
-        &self,
-        entry: &mut Entry,
-        members: &BTreeMap<String, serde_json::Value>,
-    ) -> Outcome {
+    pub fn set_content(&self, entry: &mut Entry, members: &BTreeMap<String, Value>) -> Outcome {
         let slot: [u8; 12] = entry
             .slot
             .as_deref()
@@ -152,24 +150,23 @@ impl Forger {
         Ok(())
     }
 
-    /// An entry made up after the model of another: of a type, with content, claimed and recorded at a time.
+    /// An entry made up after the model of another: of a type, with its content changed by `change`, at its time, with
+    /// an identity of its own.
     pub fn make(
         &self,
         like: &Entry,
         kind: &str,
-        at: Timestamp,
-        members: &BTreeMap<String, serde_json::Value>,
+        change: impl FnOnce(&mut BTreeMap<String, Value>),
     ) -> Outcome<Entry> {
         let mut entry = like.clone();
         entry.was = None;
         entry.leaf.kind = kind.to_owned();
-        entry.leaf.occurred = at;
-        entry.leaf.recorded = at;
-        entry.leaf.eid = self
-            .keyring
-            .id
-            .eid("https://forged.example", &Id16(random()?).to_hex());
-        self.set_content(&mut entry, members)?;
+        let mut members = self.content(like)?;
+        members.insert("/id".to_owned(), Value::from(Id16(random()?).to_hex()));
+        change(&mut members);
+        let text = |at: &str| members.get(at).and_then(Value::as_str).unwrap_or_default();
+        entry.leaf.eid = self.keyring.id.eid(text("/source"), text("/id"));
+        self.set_content(&mut entry, &members)?;
         Ok(entry)
     }
 
@@ -194,6 +191,7 @@ impl Forger {
             "case_entry",
             "trace_entry",
             "type_entry",
+            "lookup",
         ];
         let t = self.db.unchecked_transaction()?;
         for table in tables {
@@ -208,9 +206,23 @@ impl Forger {
         let mut cases: HashMap<Id16, (u64, Hash)> = HashMap::new();
         let (mut hashes, mut roots) = (Vec::new(), BTreeMap::new());
         let mut recorded = Timestamp::EPOCH;
+        let mut now_at = HashMap::new();
         for mut entry in entries {
             let seq = frontier.size();
             let number = i64::try_from(seq)?;
+            if let Some(was) = entry.was {
+                now_at.insert(i64::try_from(was)?, number);
+            }
+            let content = self.content(&entry).unwrap_or_default();
+            let mut blinds = lookups(&self.keyring.id, &entry.leaf.kind, &content);
+            // The service records one row for each.
+            blinds.dedup();
+            for blind in blinds {
+                t.execute(
+                    "INSERT INTO lookup VALUES (?, ?)",
+                    params![&blind.0[..], number],
+                )?;
+            }
             let leaf = &mut entry.leaf;
             leaf.seq = seq;
             leaf.prev = prev;
@@ -274,6 +286,8 @@ impl Forger {
             roots.insert(frontier.size(), frontier.root());
         }
         let size = frontier.size();
+        renumber_reports(&t, &now_at)?;
+        forget_what_nothing_names(&t)?;
         t.execute(
             "INSERT INTO head VALUES (1, ?, ?)",
             params![i64::try_from(size)?, &frontier.root().0[..]],
@@ -305,6 +319,7 @@ impl Forger {
                 ],
             )?;
         }
+        forget_outside(&t)?;
         t.commit()?;
         if power == Power::WithKey {
             // Both places, so that no older checkpoint is left in the file.
@@ -314,6 +329,46 @@ impl Forger {
         }
         Ok(hashes)
     }
+}
+
+/// Leaves the entries of stored reports out: signed long ago, they hold the old history.
+pub fn without_reports(entries: Vec<Entry>) -> Vec<Entry> {
+    let keep = |e: &Entry| e.leaf.kind != "report.issued";
+    entries.into_iter().filter(keep).collect()
+}
+
+fn renumber_reports(db: &Connection, now_at: &HashMap<i64, i64>) -> Outcome {
+    let mut query = db.prepare("SELECT id, seq FROM report")?;
+    let rows = query.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    let rows: Vec<(Vec<u8>, i64)> = rows.collect::<Result<_, _>>()?;
+    for (id, seq) in rows {
+        match now_at.get(&seq) {
+            Some(now) => db.execute("UPDATE report SET seq = ? WHERE id = ?", params![now, id])?,
+            None => db.execute("DELETE FROM report WHERE id = ?", [id])?,
+        };
+    }
+    Ok(())
+}
+
+/// Rows that no entry calls for any more.
+fn forget_what_nothing_names(db: &Connection) -> Outcome {
+    db.execute_batch(
+        "DELETE FROM type_name WHERE id NOT IN (SELECT type_id FROM type_entry);
+         DELETE FROM case_file WHERE pseudonym NOT IN (SELECT pseudonym FROM case_entry);
+         DELETE FROM trace_slot WHERE trace NOT IN (SELECT trace FROM trace_entry);
+         DELETE FROM catalogue WHERE NOT EXISTS (SELECT * FROM report);",
+    )?;
+    Ok(())
+}
+
+/// Cosignatures and anchored roots of checkpoints that are no more.
+fn forget_outside(db: &Connection) -> Outcome {
+    db.execute_batch(
+        "DELETE FROM anchor WHERE NOT EXISTS
+            (SELECT * FROM commitment c WHERE c.size = anchor.size AND c.root = anchor.root);
+         DELETE FROM cosignature WHERE size NOT IN (SELECT size FROM anchor);",
+    )?;
+    Ok(())
 }
 
 /// A copy of a whole data folder.

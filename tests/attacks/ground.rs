@@ -1,15 +1,22 @@
-//! A small but complete ledger: cases, traces, single events, a report, a refused retry.
+//! A small but complete ledger: cases, traces, single events, a flat one, a report, reads and refusals on record, a retry
+//! and a conflict, a witness's cosignatures, an anchor.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use ed25519_dalek::SigningKey;
+use serde_json::{Map, Value, json};
 use whereas::event::{Context, Event};
 use whereas::judge::Profile;
-use whereas::ledger::note::Vkey;
+use whereas::ledger::note::{Cosigner, Vkey};
 use whereas::ledger::{Id16, Timestamp};
+use whereas::outside::{checkpoint_file, folder_of};
 use whereas::reconstruct::{CaseName, CaseSight, Question};
-use whereas::sequencer::{Ledger, LedgerPaths, Limits, SystemClock};
+use whereas::sequencer::{
+    Access, Denial, FromOutside, Ledger, LedgerPaths, Limits, Status, SystemClock,
+};
+use whereas::store::{Anchored, Cosignature};
+use whereas::witness::{AddCheckpoint, Answer, Witness};
 
 use crate::forger::Outcome;
 
@@ -28,6 +35,8 @@ pub struct Ground {
     pub report: String,
     /// Checkpoints that somebody kept, oldest first.
     pub kept: Vec<String>,
+    /// Checkpoints that the witness cosigned, oldest first.
+    pub cosigned: Vec<String>,
 }
 
 struct Everybody;
@@ -43,6 +52,16 @@ impl Ground {
         self.dir.path().join("data")
     }
 
+    /// A folder on somebody else's disk, where checkpoints lie.
+    pub fn anchor(&self) -> PathBuf {
+        self.beside("anchor")
+    }
+
+    /// The witness that has cosigned some checkpoints of this ledger.
+    pub fn witness(&self) -> Outcome<Witness> {
+        witness(&self.beside("witness"), &self.key)
+    }
+
     /// A place for copies, beside the data folder.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -51,6 +70,110 @@ impl Ground {
     pub fn open(&self) -> Outcome<Arc<Ledger>> {
         open(&self.data())
     }
+}
+
+/// When the witness signs.
+pub const WITNESSED: u64 = 1_800_000_000;
+
+fn cosigner() -> Cosigner {
+    Cosigner::new("witness.example/w", SigningKey::from_bytes(&[9; 32])).expect("a key name")
+}
+
+/// The witness's key.
+pub fn witness_key() -> Vkey {
+    cosigner().vkey().clone()
+}
+
+fn witness(dir: &Path, key: &Vkey) -> Outcome<Witness> {
+    let now = Box::new(|| WITNESSED);
+    Ok(Witness::open(
+        dir,
+        cosigner(),
+        std::slice::from_ref(key),
+        now,
+    )?)
+}
+
+/// Has the witness cosign the newest checkpoint, puts it to the anchor, and keeps what was given; gives the note.
+async fn ask_outside(ledger: &Ledger, dir: &Path, old: u64) -> Outcome<(u64, String)> {
+    let (checkpoint, mut note) = ledger.checkpoint()?;
+    let size = checkpoint.size;
+    let proof = if old == 0 {
+        Vec::new()
+    } else {
+        ledger.consistency(old, size)?
+    };
+    let request = AddCheckpoint {
+        old,
+        proof,
+        checkpoint: &note,
+    };
+    let signer = ledger.keyring().checkpoint();
+    let key = signer.vkey();
+    let answer = witness(&dir.join("witness"), key)?.add_checkpoint(request.encode().as_bytes())?;
+    let Answer::Cosigned(line) = answer else {
+        return Err(format!("{answer:?}").into());
+    };
+    let vkey = witness_key();
+    let cosignature = Cosignature {
+        size,
+        name: vkey.name().to_owned(),
+        key_id: vkey.id(),
+        line: line.clone(),
+        time: WITNESSED,
+    };
+    ledger.keep(FromOutside::Cosignature(cosignature)).await?;
+    note.push_str(&line);
+    let folder = dir.join("anchor").join(folder_of(ORIGIN));
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join(checkpoint_file(size)), &note)?;
+    let anchored = Anchored {
+        place: "anchor".to_owned(),
+        size,
+        root: checkpoint.root,
+        time: Timestamp::parse_rfc3339("2026-01-13T00:00:00Z")?,
+    };
+    ledger.keep(FromOutside::Anchored(anchored)).await?;
+    Ok((size, note))
+}
+
+/// What happens in every ledger beside events: reads, a refusal, a change of policy.
+async fn daily_life(ledger: &Ledger) -> Outcome {
+    let reader = Id16([8; 16]);
+    let mut access = Access::new(reader, "case.entries", Timestamp::EPOCH);
+    access.role = Some("auditor");
+    access.case = Some(Id16([5; 16]));
+    access.count = 3;
+    ledger.record_access(access).await?;
+    let mut access = Access::new(reader, "entries.list", Timestamp::EPOCH);
+    access.every_case = true;
+    access.entries = Some((0, 7));
+    ledger.record_access(access).await?;
+    let denial = Denial {
+        principal: reader,
+        resource: "reports.issue",
+        status: 403,
+    };
+    ledger.note_denial(denial, Timestamp::EPOCH);
+    let fact = Map::from_iter([
+        ("name".to_owned(), json!("default")),
+        ("policy".to_owned(), json!("profile")),
+        ("sha256".to_owned(), json!("00".repeat(32))),
+        ("version".to_owned(), json!("1")),
+    ]);
+    ledger.append_own("policy.changed", fact).await?;
+    let flat = event(json!({
+        "audit_event_id": "flat-1", "source": "https://answers.example", "tenant_id": NAME,
+        "timestamp": "2026-01-12T14:00:00Z", "user_id": "u1", "action": "answer", "case_id": "C-2",
+        "trace_id": "run 8", "answer_status": "answered", "model_versions": ["m1"],
+    }));
+    let first = ledger.append(std::slice::from_ref(&flat), PRODUCER).await?;
+    let again = ledger.append(&[flat], PRODUCER).await?;
+    assert_eq!(
+        (again[0].status, again[0].seq),
+        (Status::Duplicate, first[0].seq)
+    );
+    Ok(())
 }
 
 pub fn open(data: &Path) -> Outcome<Arc<Ledger>> {
@@ -110,18 +233,27 @@ pub fn ledger(events: u64) -> Outcome<Ground> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let (mut receipts, mut kept) = (Vec::new(), Vec::new());
+    let (mut receipts, mut kept, mut cosigned) = (Vec::new(), Vec::new(), Vec::new());
     let report = runtime.block_on(async {
-        let mut n = 0;
+        let (mut n, mut witnessed) = (0, 0);
         while n < events {
             let batch = (n % 4 + 1).min(events - n);
-            let events: Vec<Event> = (n..n + batch).map(numbered).collect();
-            let posted = ledger.append(&events, PRODUCER).await?;
+            let some: Vec<Event> = (n..n + batch).map(numbered).collect();
+            let posted = ledger.append(&some, PRODUCER).await?;
             if n.is_multiple_of(3) {
                 receipts.push(posted[0].receipt.encode());
                 kept.push(ledger.checkpoint()?.1);
             }
             n += batch;
+            let due = [events / 2, events].map(|at| (n - batch..n).contains(&(at.max(1) - 1)));
+            if due[0] {
+                daily_life(&ledger).await?;
+            }
+            if due.contains(&true) {
+                let (size, note) = ask_outside(&ledger, dir.path(), witnessed).await?;
+                witnessed = size;
+                cosigned.push(note);
+            }
         }
         let mut other = numbered(1);
         other.id = "e2".into();
@@ -134,11 +266,7 @@ pub fn ledger(events: u64) -> Outcome<Ground> {
             purpose: "review".into(),
             supersedes: None,
             content: true,
-            access: whereas::sequencer::Access::new(
-                Id16([8; 16]),
-                "report.issue",
-                Timestamp::EPOCH,
-            ),
+            access: Access::new(Id16([8; 16]), "report.issue", Timestamp::EPOCH),
         };
         let now = Timestamp::parse_rfc3339("2026-01-13T00:00:00Z")?;
         let profile = Profile::builtin()?;
@@ -156,6 +284,7 @@ pub fn ledger(events: u64) -> Outcome<Ground> {
         receipts,
         report,
         kept,
+        cosigned,
     })
 }
 

@@ -11,8 +11,10 @@
 #[path = "../attacks/dice.rs"]
 mod dice;
 #[path = "../attacks/forger.rs"]
+#[expect(dead_code, reason = "the attacks use all of it")]
 mod forger;
 #[path = "../attacks/ground.rs"]
+#[expect(dead_code, reason = "the attacks use all of it")]
 mod ground;
 mod variants;
 
@@ -32,8 +34,11 @@ use ground::Ground;
 pub struct Job {
     /// What was changed, for messages.
     pub what: String,
+    /// `report` or `receipt`.
     pub kind: &'static str,
+    /// The file.
     pub bytes: Vec<u8>,
+    /// Checkpoints that the verifier kept.
     pub checkpoints: Vec<String>,
 }
 

@@ -35,7 +35,9 @@ def is_small_order(point: bytes) -> bool:
 
 def is_on_curve(point: bytes) -> bool:
     """Whether 32 bytes encode a point: there is an x with x² = (y² − 1) / (d·y² + 1)."""
-    y = (int.from_bytes(point, "little") & (2**255 - 1)) % PRIME
+    y = int.from_bytes(point, "little") & (2**255 - 1)
+    if y >= PRIME:
+        return False
     square = (y * y - 1) * pow(CURVE_D * y * y + 1, PRIME - 2, PRIME) % PRIME
     return square == 0 or pow(square, (PRIME - 1) // 2, PRIME) == 1
 

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::audit::AuditError;
 use crate::audit::sort::{Sorted, Sorter};
+use crate::json;
 use crate::ledger::dsse::Envelope;
+use crate::ledger::note::Vkey;
 use crate::ledger::{Hash, Id16, sha256};
 use crate::store::scan::{Cell, Derived, LedgerScan, ScanReport};
 use crate::verify::format::Statement;
@@ -623,10 +625,10 @@ fn report(
         );
     } else if keys
         .report_key(seq)
-        .is_some_and(|k| envelope.open(k).is_err())
+        .is_some_and(|k| envelope.open(k).is_err() || !as_made(&envelope, k, &row.envelope))
     {
         let text = format!(
-            "The report key that was in force at entry {seq} did not sign the stored report {id}: its signature was changed."
+            "The stored report {id} is not signed as the report key that was in force at entry {seq} signs: its signature, or how it is written, was changed."
         );
         log.add(
             LedgerCode::ReportSignature,
@@ -652,6 +654,16 @@ fn report(
             text,
         );
     }
+}
+
+/// Whether an envelope is written as reports are: one signature, under its key's name, in canonical form.
+fn as_made(envelope: &Envelope, key: &Vkey, text: &str) -> bool {
+    let keyid = format!("{}+{}", key.name(), hex::encode(key.id()));
+    let [signature] = &envelope.signatures[..] else {
+        return false;
+    };
+    let written = serde_json::to_value(envelope).map(|v| json::canonical(&v));
+    signature.keyid == keyid && written.is_ok_and(|w| w == text)
 }
 
 /// Compares catalogues with the digests under which they stand, and with what reports were signed with.

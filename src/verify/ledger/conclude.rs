@@ -4,7 +4,7 @@ use super::outcome::{
     ContentCounts, GoodTo, LedgerCheck, LedgerCode, LedgerContent, LedgerIndex, LedgerKeys,
     LedgerSequence, LedgerVerdicts, Part, PartRead, root_text,
 };
-use super::stream::{Covered, Streamed};
+use super::stream::{Covered, OWN_KEY, Streamed};
 use crate::ledger::Timestamp;
 use crate::verify::outcome::{Freshness, Integrity, Verdict};
 
@@ -38,11 +38,13 @@ pub fn conclude(
         keys: keys(&s),
     };
     let lowest = s.log.lowest_break();
+    // Where a signed checkpoint or a proof contradicts the ledger, its own key may have signed both histories.
+    let doubted = s.contradicted_by_signature();
     let good = s
         .confirmed
         .iter()
         .rev()
-        .find(|(size, ..)| lowest.is_none_or(|l| *size <= l))
+        .find(|(size, _, by)| lowest.is_none_or(|l| *size <= l) && !(doubted && by == OWN_KEY))
         .filter(|(size, ..)| *size > 0 && s.log.count(Part::Keys) == 0);
     let good_to = good.map(|(size, root, by)| GoodTo {
         size: *size,
@@ -83,6 +85,17 @@ fn verdict<T>(verdict: T, reason: impl Into<String>) -> Verdict<T> {
     }
 }
 
+impl Streamed {
+    /// Whether something that was signed contradicts this history, so that the ledger's own signatures prove nothing of
+    /// it. That the guard file differs is explained by a checkpoint that does not fit either: then nobody signed anew.
+    fn contradicted_by_signature(&self) -> bool {
+        let has = |code| self.log.has(code);
+        has(LedgerCode::OutsideContradiction)
+            || has(LedgerCode::OutsideEntry)
+            || has(LedgerCode::GuardFork) && !has(LedgerCode::CheckpointRoot)
+    }
+}
+
 /// The first problem that decides, and how many more there are.
 fn why(s: &Streamed, part: Part) -> String {
     let first = s.log.first(part);
@@ -120,10 +133,13 @@ fn integrity(s: &Streamed) -> Verdict<Integrity> {
         String::new()
     };
     let text = format!(
-        "Entries {} to {} were read: each links to the one before, and {} signed checkpoints confirm the tree over them.{rest}",
+        "Entries {} to {} were read: each links to the one before, and {} the tree over them.{rest}",
         s.from,
         s.size.saturating_sub(1),
-        s.checkpoints
+        match s.checkpoints {
+            1 => "one signed checkpoint confirms".to_owned(),
+            n => format!("{n} signed checkpoints confirm"),
+        }
     );
     verdict(Integrity::Intact, text)
 }

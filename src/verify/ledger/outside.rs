@@ -118,9 +118,9 @@ impl Outside {
             if theirs != *root {
                 self.contradicted |= c.independent;
                 let text = format!(
-                    "{}: its {size} entries are another history than the first {size} entries of this ledger, and both are signed. \
+                    "{}: its {size} entries are another history than the first {size} entries of this ledger, and it is signed. \
                      The ledger was rewritten after that checkpoint was given out, or shows different people different things. \
-                     Keep both: together they are the proof.",
+                     Keep that checkpoint and a copy of this ledger: together they are the proof.",
                     c.name
                 );
                 let code = if c.independent {
@@ -170,7 +170,7 @@ impl Outside {
             if e.hash != *hash {
                 let text = format!(
                     "{} proves another entry at position {seq} than the one that stands in this ledger. \
-                     The entry was replaced after the proof was given out.",
+                     Entries were changed, moved or replaced after the proof was given out.",
                     e.name
                 );
                 log.entry(LedgerCode::OutsideEntry, seq, None, text);
@@ -203,9 +203,8 @@ impl Outside {
                 self.contradicted |= c.independent;
                 let text = format!(
                     "{}: it is a signed checkpoint of {theirs} entries, and this ledger has only {size}. \
-                     Entries {size} to {} were cut off, or an older copy was put in place of the ledger.",
-                    c.name,
-                    theirs - 1
+                     What came after was cut off, or an older copy was put in place of the ledger.",
+                    c.name
                 );
                 let code = if c.independent {
                     LedgerCode::OutsideTruncated

@@ -11,6 +11,9 @@ use crate::ledger::{Hash, Leaf, LeafError, Timestamp};
 use crate::verify::keys::{Compromise, unprovable};
 use crate::verify::service::is_service;
 
+/// By whose word a stored checkpoint confirms a size.
+pub(super) const OWN_KEY: &str = "the ledger's own checkpoint key";
+
 /// How many confirmed sizes are kept for naming the last good point; with more, every second one is let go.
 const KEPT_SIZES: usize = 65_536;
 
@@ -391,7 +394,7 @@ impl Checker {
             root: self.frontier.root(),
         };
         witnessed(&own, note, &good, &mut self.outside);
-        Some("the ledger's own checkpoint key".to_owned())
+        Some(OWN_KEY.to_owned())
     }
 
     /// Ends the stream. `unsigned` says that the newest commit is stored and its checkpoint is not yet: that is so for a

@@ -1,6 +1,6 @@
 //! The outcome in plain lines, for people. Programs read the JSON of the same types.
 
-use super::outcome::{LedgerCheck, LedgerProblem};
+use super::outcome::{LedgerCheck, LedgerCode, LedgerProblem};
 use crate::verify::words::{line, verdict};
 
 /// The outcome of checking a ledger: the gravest problem first, then the verdicts, then everything else.
@@ -20,10 +20,14 @@ pub fn ledger(check: &LedgerCheck) -> String {
         Some(p) => line(&mut out, "refused", &problem(p)),
     }
     if let Some(first) = &check.first_break {
-        let mut text = format!(
-            "the record is broken from entry {} on",
-            first.seq.unwrap_or(0)
-        );
+        let seq = first.seq.unwrap_or(0);
+        let mut text = match first.code {
+            // That a later root or entry differs does not tell where the difference begins.
+            LedgerCode::OutsideContradiction | LedgerCode::OutsideEntry | LedgerCode::GuardFork => {
+                format!("the record is broken at entry {seq}, or before it")
+            }
+            _ => format!("the record is broken from entry {seq} on"),
+        };
         if let Some(case) = &first.case {
             text.push_str(&format!(", in the case {case}"));
         }
@@ -45,7 +49,7 @@ pub fn ledger(check: &LedgerCheck) -> String {
             line(
                 &mut out,
                 "still good",
-                "nothing that a signed checkpoint confirms",
+                "nothing that can be relied on: no good checkpoint confirms a part of it, or its own key may have signed two histories",
             );
         }
         _ => {}
