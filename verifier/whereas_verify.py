@@ -124,19 +124,14 @@ def read_file(path: str) -> bytes:
 
 
 def read_disclosures(path: str) -> List[str]:
-    """The texts of an entry's disclosures: a JSON list of strings, or an object with such a list
-    under `disclosures`; an item may be an object with the text under `disclosure`."""
+    """The texts of an entry's disclosures: a JSON list of strings."""
     try:
         found: Any = read_json(read_file(path), FILE_LIMITS)
     except JsonError as error:
         raise ToolError("%s is not JSON: %s." % (path, error)) from None
-    if isinstance(found, dict):
-        found = found.get("disclosures")
-    if isinstance(found, list):
-        texts = [item.get("disclosure") if isinstance(item, dict) else item for item in found]
-        if all(isinstance(text, str) for text in texts):
-            return texts
-    raise ToolError("%s is not a list of disclosures." % path)
+    if isinstance(found, list) and all(isinstance(text, str) for text in found):
+        return found
+    raise ToolError("%s is not a JSON list of disclosures." % path)
 
 
 def as_json(result: Result) -> str:

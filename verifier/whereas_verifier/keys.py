@@ -35,7 +35,7 @@ def is_small_order(point: bytes) -> bool:
 
 def is_on_curve(point: bytes) -> bool:
     """Whether 32 bytes encode a point: there is an x with x² = (y² − 1) / (d·y² + 1)."""
-    y = (int.from_bytes(point, "little") & (2**255 - 1)) % PRIME
+    y = int.from_bytes(point, "little") & (2**255 - 1)
     square = (y * y - 1) * pow(CURVE_D * y * y + 1, PRIME - 2, PRIME) % PRIME
     return square == 0 or pow(square, (PRIME - 1) // 2, PRIME) == 1
 
@@ -141,6 +141,8 @@ class VerifierKey:
             raise ValueError("its type is unknown")
         if sha256(name.encode() + b"\n" + blob)[:4].hex() != id_text:
             raise ValueError("its id is not that of its name and key")
+        if int.from_bytes(blob[1:], "little") & (2**255 - 1) >= PRIME:
+            raise ValueError("it is a second encoding of a point")
         if not is_on_curve(blob[1:]):
             raise ValueError("its bytes are no point of the curve")
         if is_small_order(blob[1:]):

@@ -29,9 +29,10 @@ class Receipt:
         if split < 0:
             raise ValueError("there is no empty line before the checkpoint")
         try:
-            lines = data[:split].decode("utf-8").split("\n")
+            data.decode("utf-8")
         except UnicodeDecodeError:
             raise ValueError("it is not UTF-8") from None
+        lines = data[:split].decode("utf-8").split("\n")
         if lines[0] != "c2sp.org/tlog-proof@v1":
             raise ValueError("its first line is not `c2sp.org/tlog-proof@v1`")
         if len(lines) < 3 or not lines[1].startswith("extra "):
@@ -66,8 +67,6 @@ def verify_receipt(
         opened = open_checkpoint(receipt.checkpoint, None, pinned)
         checkpoint = opened.checkpoint
         leaf = read_leaf(receipt.leaf, checkpoint.origin, "leaf")
-        if leaf.foreign:
-            problems.append(leaf.foreign)
         if leaf.seq != receipt.index:
             why = "The leaf is at position %d, the proof at %d." % (leaf.seq, receipt.index)
             raise Refused("receipt.index", "index", why)

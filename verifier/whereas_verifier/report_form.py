@@ -234,7 +234,17 @@ PREDICATE = members(
             )
         ),
     },
-    {"case": an_id, "supersedes": an_id},
+    {
+        "case": an_id,
+        "supersedes": an_id,
+        "custody": list_of(
+            members(
+                {"leaf": a_string, "digests": list_of(a_digest), "accesses": list_of(a_digest)}
+            ),
+            empty=False,
+        ),
+        "custody_left_out": a_count,
+    },
 )
 
 PAYLOAD = members(
