@@ -72,10 +72,22 @@ def vkey(name, seed, kind=1):
 
 def checkpoint(size, root, seed=INPUTS["seeds"]["checkpoint"], key=VKEYS[0]):
     """A signed checkpoint, as text."""
-    key = VerifierKey.parse(key)
+    return signed_note(size, root, [(seed, key)])
+
+
+def signed_note(size, root, signers, witnesses=()):
+    """A checkpoint with the signatures of several: (seed, key), and (seed, key, time)."""
     text = "%s\n%d\n%s\n" % (ORIGIN, size, b64(root))
-    blob = key.id + sign(seed, text.encode())
-    return "%s\n\u2014 %s %s\n" % (text, key.name, b64(blob))
+    lines = ""
+    for seed, key in signers:
+        key = VerifierKey.parse(key)
+        lines += "\u2014 %s %s\n" % (key.name, b64(key.id + sign(seed, text.encode())))
+    for seed, key, time in witnesses:
+        key = VerifierKey.parse(key)
+        signature = sign(seed, b"cosignature/v1\ntime %d\n%s" % (time, text.encode()))
+        blob = key.id + time.to_bytes(8, "big") + signature
+        lines += "\u2014 %s %s\n" % (key.name, b64(blob))
+    return "%s\n%s" % (text, lines)
 
 
 def split_at(size):

@@ -21,11 +21,12 @@ from whereas_verifier import basics, strict_json
 from whereas_verifier.disclosures import Disclosure, commitment
 from whereas_verifier.keys import ED25519, VerifierKey
 from whereas_verifier.leaf import read_leaf
-from whereas_verifier.notes import Checkpoint, open_checkpoint
+from whereas_verifier.notes import Checkpoint
 from whereas_verifier.receipts import Receipt, compare_event, event_members, verify_receipt
 from whereas_verifier.report import verify_report
 from whereas_verifier.tree import leaf_hash, node_hash, tree_root
 from whereas_verifier.tree import verify_consistency, verify_inclusion
+from whereas_verifier.trust import Trusted, open_checkpoint
 
 EVENT_LIMITS = strict_json.LEAF_LIMITS
 
@@ -345,7 +346,7 @@ class Notes(Vectors):
             ("checkpoint-4.txt", 4),
             ("checkpoint-4-cosigned.txt", 4),
         ):
-            opened = open_checkpoint(data(name), ORIGIN, [CHECKPOINT_KEY, WITNESS_KEY])
+            opened = open_checkpoint(data(name), Trusted(ORIGIN, [CHECKPOINT_KEY, WITNESS_KEY]))
             root = bytes.fromhex(load("tree.json")["roots"][str(size)]["hex"])
             self.assertEqual((opened.checkpoint.size, opened.checkpoint.root), (size, root))
             times = list(opened.witnesses.values())
@@ -369,9 +370,9 @@ class Notes(Vectors):
         good = data("checkpoint-4-cosigned.txt").decode()
         other = edited(good, [["HlyhJQAAAABrAsHf", "HlyhJQAAAABrAsHe"]]).encode()
         Checkpoint.parse(other)
-        open_checkpoint(other, ORIGIN, [CHECKPOINT_KEY])  # nobody looks at it
+        open_checkpoint(other, Trusted(ORIGIN, [CHECKPOINT_KEY]))  # nobody looks at it
         with self.assertRaises(Exception) as refused:
-            open_checkpoint(other, ORIGIN, [CHECKPOINT_KEY, WITNESS_KEY])
+            open_checkpoint(other, Trusted(ORIGIN, [CHECKPOINT_KEY, WITNESS_KEY]))
         self.assertEqual(refused.exception.problem.code, "checkpoint.signature")
 
 

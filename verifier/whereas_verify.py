@@ -14,11 +14,14 @@ import os
 import sys
 from typing import Any, List, Optional
 
+from whereas_verifier.basics import producer_time
 from whereas_verifier.keys import ToolError, VerifierKey
+from whereas_verifier.policy import Policy
 from whereas_verifier.problems import Result
 from whereas_verifier.receipts import verify_receipt
 from whereas_verifier.report import MAX_FILE, verify_report
 from whereas_verifier.strict_json import FILE_LIMITS, JsonError, read_json
+from whereas_verifier.trust import Brought
 
 VERIFIED, REFUSED, UNREADABLE = 0, 1, 2
 
@@ -28,15 +31,16 @@ def main(arguments: Optional[List[str]] = None) -> int:
     if options.what == "batch":
         return batch(sys.stdin, sys.stdout)
     try:
-        pinned = pinned_keys(options.key)
+        brought = what_is_brought(options.policy, options.bridges, options.compromised)
+        pinned = all_pinned(options.key, brought)
         if options.what == "report":
             outside = [read_file(path) for path in options.checkpoint]
-            result = verify_report(read_file(options.file), pinned, outside)
+            result = verify_report(read_file(options.file), pinned, outside, brought)
         else:
             event = read_file(options.event) if options.event else None
             disclosures = read_disclosures(options.disclosures) if options.disclosures else []
             receipt = read_file(options.file)
-            result = verify_receipt(receipt, pinned, event, disclosures, options.source)
+            result = verify_receipt(receipt, pinned, event, disclosures, options.source, brought)
     except ToolError as error:
         print(error, file=sys.stderr)
         return UNREADABLE
@@ -70,31 +74,74 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
         parser_of_kind.add_argument(
             "--key",
             action="append",
-            required=True,
+            default=[],
             help="a verifier key to trust, or a file with one a line: the ledger's checkpoint key, "
             "or a witness's; may be repeated. Get it from elsewhere than the party that is being checked",
+        )
+        parser_of_kind.add_argument(
+            "--policy", help="a tlog-policy: its keys are trusted; its quorum decides on `witnessed`"
+        )
+        parser_of_kind.add_argument(
+            "--bridges", help="a file of bridges, from a key that you trust to the later ones"
+        )
+        parser_of_kind.add_argument(
+            "--compromised",
+            action="append",
+            default=[],
+            metavar="VKEY=TIME",
+            help="a key that somebody else may have held since then; may be repeated",
         )
         parser_of_kind.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     if options.what == "receipt" and options.disclosures and not options.event:
         parser.error("--disclosures is of use with --event only")
+    if options.what != "batch" and not options.key and not options.policy:
+        parser.error("--key or --policy is needed: a key to trust")
     return options
 
 
 def batch(lines: Any, out: Any) -> int:
-    """Checks many files: a JSON object a line in (`kind`, `file`, `keys`, `checkpoints`), a result a
-    line out, in the same order."""
+    """Checks many files: a JSON object a line in (`kind`, `file`, `keys`, and what there is of
+    `checkpoints`, `policy`, `bridges`, `compromised`), a result a line out, in the same order."""
     for line in lines:
         job = json.loads(line)
-        pinned = pinned_keys(job["keys"])
+        stolen = job.get("compromised", [])
+        brought = what_is_brought(job.get("policy"), job.get("bridges"), stolen)
+        pinned = all_pinned(job["keys"], brought)
+        outside = [read_file(path) for path in job.get("checkpoints", [])]
         if job["kind"] == "report":
-            outside = [read_file(path) for path in job.get("checkpoints", [])]
-            result = verify_report(read_file(job["file"]), pinned, outside)
+            result = verify_report(read_file(job["file"]), pinned, outside, brought)
         else:
-            result = verify_receipt(read_file(job["file"]), pinned)
+            result = verify_receipt(read_file(job["file"]), pinned, brought=brought)
         out.write(json.dumps(json.loads(as_json(result))) + "\n")
     out.flush()
     return VERIFIED
+
+
+def what_is_brought(policy: Optional[str], bridges: Optional[str], stolen: List[str]) -> Brought:
+    brought = Brought()
+    if policy is not None:
+        try:
+            brought.policy = Policy.parse(read_file(policy))
+        except ValueError as error:
+            raise ToolError("The policy %s cannot be used: %s." % (policy, error)) from None
+    if bridges is not None:
+        brought.bridges = read_file(bridges)
+    found = []
+    for text in stolen:
+        key, _, time = text.rpartition("=")
+        since = producer_time(time)
+        if since is None:
+            raise ToolError("`%s` is not of the form VKEY=2026-11-22T10:15:00Z." % text)
+        found += [(parsed, since) for parsed in pinned_keys([key])]
+    brought.stolen = found
+    return brought
+
+
+def all_pinned(given: List[str], brought: Brought) -> List[VerifierKey]:
+    keys = pinned_keys(given)
+    keys += [key for key in (brought.policy.keys if brought.policy else []) if key not in keys]
+    return keys
 
 
 def pinned_keys(given: List[str]) -> List[VerifierKey]:
@@ -145,6 +192,7 @@ def as_json(result: Result) -> str:
 WORDS = {
     ("integrity", "intact"): "nothing was changed, and the ledger signed it",
     ("integrity", "broken"): "something does not fit; do not rely on it",
+    ("integrity", "unprovable"): "a stolen key could have made it; nothing older speaks for it",
     ("sequence", "complete"): "no entry of the case is left out, up to the report's own",
     ("sequence", "broken"): "entries of the case are left out, added or out of order",
     ("sequence", "not_established"): "whether entries are left out cannot be told",

@@ -9,9 +9,12 @@ command; no network, no clock.
     keys          Ed25519, verifier keys
     problems      problems and results
     notes         signed notes, checkpoints
+    policy        policies: which witnesses are needed
+    trust         trusted keys: opening checkpoints, bridges, stolen keys
     tree          inclusion, consistency
     leaf          the leaf
     disclosures   disclosures, places of an event
+    content       the digests of entries, and what of them is shown
     receipts      receipts, and a posted event against its entry
     report_form   the form of a report's file and payload
     report        the steps of checking a report, and its verdicts

@@ -6,7 +6,7 @@ the check; `stop_if_any` ends it where the table says that a step ends it.
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from .basics import (
     ZEROS,
@@ -20,13 +20,15 @@ from .basics import (
 )
 from .content import Content
 from .disclosures import is_place, is_placeholder
-from .keys import TYPE_COSIGNATURE, TYPE_ED25519, VerifierKey
+from .keys import TYPE_COSIGNATURE, VerifierKey
 from .leaf import ERASURES, LEAF_MEMBERS, Leaf, read_leaf
-from .notes import Checkpoint, Opened, open_checkpoint
+from .notes import Checkpoint
+from .policy import vouched_at
 from .problems import Problem, Refused, Result, Stop
 from .report_form import FILE, PAYLOAD, FormError, is_language, is_role
 from .strict_json import FILE_LIMITS, JsonError, canonical, pointer_tokens, read_json, value_at
 from .tree import verify_consistency, verify_inclusion
+from .trust import Bridge, Brought, Opened, Span, Trusted, fact_key, is_older, join, rotation_of
 
 MAX_FILE = 134_217_728
 MAX_CONSISTENCY = 64
@@ -36,9 +38,14 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "tag:whereas,2026:report/v1"
 
 
-def verify_report(data: bytes, pinned: List[VerifierKey], outside: List[bytes] = ()) -> Result:
+def verify_report(
+    data: bytes,
+    pinned: List[VerifierKey],
+    outside: Sequence[bytes] = (),
+    brought: Brought = Brought(),
+) -> Result:
     """Checks a report file. `outside`: checkpoints that came another way than with the file."""
-    check = ReportCheck(data, pinned, list(outside))
+    check = ReportCheck(data, pinned, list(outside), brought)
     try:
         for step in check.steps():
             step()
@@ -62,8 +69,11 @@ class Erasure:
 
 
 class ReportCheck:
-    def __init__(self, data: bytes, pinned: List[VerifierKey], outside: List[bytes]):
+    def __init__(
+        self, data: bytes, pinned: List[VerifierKey], outside: List[bytes], brought: Brought
+    ):
         self.data = data
+        self.brought = brought
         self.pinned = pinned
         self.outside_checkpoints = outside
         self.problems: List[Problem] = []
@@ -72,7 +82,9 @@ class ReportCheck:
         self.payload_bytes = b""
         self.statement: Dict[str, Any] = {}
         self.predicate: Dict[str, Any] = {}
+        self.trusted: Optional[Trusted] = None
         self.opened: Optional[Opened] = None
+        self.bridges: List[Bridge] = []  # of the evidence
         self.payload: Dict[int, Leaf] = {}  # payload entries by position
         self.reads: Dict[int, Leaf] = {}  # recorded reads (custody) by position
         self.digests: Dict[int, List[str]] = {}  # the lists of member digests of both
@@ -87,6 +99,9 @@ class ReportCheck:
         self.state: Dict[str, str] = {}  # digest that is referred to → shown, erased, …
         self.manifest: Set[str] = set()  # the digests that the manifest names
         self.hidden: Set[int] = set()  # positions of entries of which something is not shown
+        self.checkpoint_keys: List[Tuple[VerifierKey, Span]] = []  # by the facts, in order
+        self.stolen: Dict[VerifierKey, int] = {}  # and since when
+        self.words: List[Tuple[int, Optional[int]]] = []  # from outside: size and time
         self.anchored = False
 
     def steps(self) -> List[Any]:
@@ -192,9 +207,15 @@ class ReportCheck:
     # --- Steps 5 to 8: checkpoint, entries, proofs -------------------------------------------------
 
     def step_5_checkpoint(self) -> None:
-        note = self.file["evidence"]["checkpoint"].encode()
+        evidence = self.file["evidence"]
+        self.trusted = Trusted(self.predicate["ledger"], self.pinned)
         try:
-            self.opened = open_checkpoint(note, self.predicate["ledger"], self.pinned)
+            if self.brought.bridges is not None:
+                self.trusted.cross_file(self.brought.bridges)
+            place = "/evidence/bridges"
+            self.bridges = self.trusted.cross(evidence.get("bridges", []), place)
+            self.opened = self.trusted.open(evidence["checkpoint"].encode())
+            join(self.bridges, self.opened.checkpoint, place)
         except Refused as refused:
             self.problems.append(refused.problem)
             raise Stop from None
@@ -299,6 +320,12 @@ class ReportCheck:
             if not holds:
                 why = "The trees of %d and %d entries are not shown to be one history."
                 self.stop("evidence.consistency", place, why % (size, here.size))
+        proven = dict(self.entries())
+        for index, bridge in enumerate(self.bridges):
+            leaf = proven.get(bridge.leaf.seq)
+            if leaf is None or leaf.hash != bridge.leaf.hash:
+                why = "Its entry is not among the entries of the report."
+                self.stop("key.rotation", "/evidence/bridges/%d" % index, why)
 
     # --- Steps 9 to 11: the service's entries, keys, signature -------------------------------------
 
@@ -336,21 +363,39 @@ class ReportCheck:
         if not (is_count(spec) and spec == 1) or None in in_force.values():
             self.stop("genesis.form", "entry 0", "Its fact is not that of a ledger's first entry.")
         self.report_key = in_force["report"]
+        self.checkpoint_keys = [(in_force["checkpoint"], Span())]
+        self.stolen = self.trusted.stolen(self.brought)
+        ever = {purpose: [key] for purpose, key in in_force.items()}
         for seq, leaf in sorted(entries.items()):
             if leaf.type != "key.rotated":
                 continue
-            purpose, old, new = leaf.fact_of("purpose"), fact_key(leaf, "old"), fact_key(leaf, "new")
-            if purpose not in ("checkpoint", "report") or old is None or new is None:
-                self.stop("key.rotation", "entry %d" % seq, "Its fact is not that of a rotation.")
-            if in_force[purpose] != old:
+            place, rotation = "entry %d" % seq, rotation_of(leaf)
+            if rotation is None:
+                self.stop("key.rotation", place, "Its fact is not that of a rotation.")
+            purpose, new = rotation.purpose, rotation.new
+            if in_force[purpose] != rotation.old:
                 why = "The key that it replaces is not the one in force."
-                self.stop("key.rotation", "entry %d" % seq, why)
+                self.stop("key.rotation", place, why)
+            if new in ever[purpose]:
+                self.stop("key.rotation", place, "Its new key was in force before.")
+            ever[purpose].append(new)
             in_force[purpose] = new
+            if rotation.since is not None:
+                known = self.stolen.get(rotation.old, rotation.since)
+                self.stolen[rotation.old] = min(rotation.since, known)
             if purpose == "report" and seq < self.own.seq:
                 self.report_key = new
-        if in_force["checkpoint"] not in self.opened.signers:
-            why = "The checkpoint is not signed by a pinned key that is the one now in force, %s."
-            self.stop("key.checkpoint", "/evidence/checkpoint", why % in_force["checkpoint"].hint)
+            if purpose == "checkpoint":
+                self.checkpoint_keys[-1][1].last = seq + 1
+                self.checkpoint_keys.append((new, Span(seq + 1)))
+        size = self.opened.checkpoint.size
+        spans = [span for key, span in self.checkpoint_keys if key in self.opened.signers]
+        if not any(span.holds(size) for span in spans):
+            code = "key.checkpoint"
+            if any(span.last is not None and span.last < size for span in spans):
+                code = "key.retired"
+            why = "The checkpoint is not signed by a trusted key that is the ledger's at this size."
+            self.stop(code, "/evidence/checkpoint", why)
         place = "entry %d" % self.own.seq
         if self.own.fact_of("report") != self.predicate["report"]:
             self.note("issued.report", place, "It puts another report on record.")
@@ -716,6 +761,10 @@ class ReportCheck:
         roots = {here.size: here.root}
         for proof in self.file["evidence"].get("consistency", []):
             roots[proof["size"]] = base64_bytes(proof["root"])
+        for bridge in self.bridges:
+            roots[bridge.checkpoint.size] = bridge.checkpoint.root
+            self.words += [(bridge.checkpoint.size, time) for time in bridge.witnesses.values()]
+        self.words += [(here.size, time) for time in self.opened.witnesses.values()]
         for index, data in enumerate(self.outside_checkpoints):
             place = "checkpoint %d from outside" % (index + 1)
             checkpoint = self.usable(data)
@@ -726,25 +775,52 @@ class ReportCheck:
                 continue
             elif checkpoint.root == roots[checkpoint.size]:
                 self.anchored = True
+                self.words.append((checkpoint.size, None))
             elif checkpoint.size <= here.size:
                 why = "The ledger showed someone another history of %d entries." % checkpoint.size
                 self.note("outside.contradiction", place, why)
+        self.check_stolen_keys()
+
+    def check_stolen_keys(self) -> None:
+        """[Stolen keys]"""
+
+        def covered(key: VerifierKey) -> int:
+            since = self.stolen[key]
+            return max((size for size, time in self.words if is_older(time, since)), default=0)
+
+        for index, (key, span) in enumerate(self.checkpoint_keys):
+            if key not in self.stolen or (span.last is not None and covered(key) >= span.last):
+                continue
+            first, end = max(covered(key), span.first), None
+            for later, later_span in self.checkpoint_keys[index + 1 :]:
+                if later in self.pinned:
+                    end = later_span.first
+                    break
+            for seq, _ in self.entries():
+                if first <= seq and (end is None or seq < end):
+                    why = "The key %s was stolen, and nothing from outside is older." % key.hint
+                    self.note("key.compromised", "entry %d" % seq, why)
+        if self.report_key in self.stolen and covered(self.report_key) <= self.own.seq:
+            why = "The report key was stolen, and nothing from outside is older."
+            self.note("key.compromised", "entry %d" % self.own.seq, why)
 
     def usable(self, data: bytes) -> Optional[Checkpoint]:
-        """A checkpoint of this ledger on which a signature of a pinned key, the ledger's or a
-        witness's, verifies, and none fails. [Signed notes]"""
+        """A checkpoint of this ledger on which a signature of a trusted key of the ledger (at a
+        size that it signs) or of a pinned witness verifies, and none fails. [Signed notes]"""
         try:
             checkpoint = Checkpoint.parse(data)
         except ValueError:
             return None
-        ledger = self.predicate["ledger"]
-        if checkpoint.origin != ledger:
+        if checkpoint.origin != self.predicate["ledger"]:
             return None
+        spans = self.trusted.spans
+        keys = [key for key in spans if spans[key].holds(checkpoint.size)]
+        keys += [key for key in self.pinned if key.type == TYPE_COSIGNATURE]
         found = [
             key.verify(checkpoint.note.text, line.signature)
-            for key in self.pinned
+            for key in keys
             for line in checkpoint.note.lines
-            if line.is_of(key) and (key.type == TYPE_COSIGNATURE or key.name == ledger)
+            if line.is_of(key)
         ]
         return checkpoint if found and all(found) else None
 
@@ -762,7 +838,7 @@ class ReportCheck:
             freshness = "contradicted"
         elif not intact:
             freshness = "not_proven"
-        elif self.opened.witnesses:
+        elif vouched_at(self.brought.policy, self.opened.witnesses) is not None:
             freshness = "witnessed"
         else:
             freshness = "anchored" if self.anchored else "not_proven"
@@ -771,6 +847,8 @@ class ReportCheck:
             "sequence": sequence,
             "freshness": freshness,
         }
+        if integrity and all(p.code == "key.compromised" for p in integrity):
+            verdicts["integrity"] = "unprovable"
         for name in ("elements", "controls"):
             if intact:
                 stated = self.predicate["judgement"][name]
@@ -798,15 +876,6 @@ class ReportCheck:
             for key, time in self.opened.witnesses.items()
         ]
         return lines
-
-
-def fact_key(leaf: Leaf, name: str) -> Optional[VerifierKey]:
-    """A verifier key of type 0x01 in a fact, or None."""
-    try:
-        key = VerifierKey.parse(leaf.fact_of(name))
-    except ValueError:
-        return None
-    return key if key.type == TYPE_ED25519 else None
 
 
 def erasure_of(leaf: Leaf, outside: bool) -> Optional[Erasure]:
