@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Verifies receipts and reports of a whereas ledger, independently of the ledger's software.
+"""Verifies receipts, reports and exports of a whereas ledger, independently of the ledger's software.
 
     python3 whereas_verify.py receipt FILE --key VKEY [--event FILE --disclosures FILE] [--json]
     python3 whereas_verify.py report  FILE --key VKEY [--checkpoint FILE ...] [--json]
+    python3 whereas_verify.py export  FILE --key VKEY [--checkpoint FILE ...] [--json]
 
 Exit codes: 0 verified, 1 refused, 2 something could not be read (a file, a key, openssl).
 See README.md beside this file.
@@ -15,6 +16,7 @@ import sys
 from typing import Any, List, Optional
 
 from whereas_verifier.basics import producer_time
+from whereas_verifier.export import verify_export
 from whereas_verifier.keys import ToolError, VerifierKey
 from whereas_verifier.policy import Policy
 from whereas_verifier.problems import Result
@@ -33,7 +35,10 @@ def main(arguments: Optional[List[str]] = None) -> int:
     try:
         brought = what_is_brought(options.policy, options.bridges, options.compromised)
         pinned = all_pinned(options.key, brought)
-        if options.what == "report":
+        if options.what == "export":
+            outside = [read_file(path) for path in options.checkpoint]
+            result = check_export(options.file, pinned, outside, brought)
+        elif options.what == "report":
             outside = [read_file(path) for path in options.checkpoint]
             result = verify_report(read_file(options.file), pinned, outside, brought)
         else:
@@ -53,23 +58,25 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
 def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Verifies receipts and reports of a whereas ledger.",
+        description="Verifies receipts, reports and exports of a whereas ledger.",
         epilog="Exit codes: 0 verified, 1 refused, 2 something could not be read.",
     )
-    kinds = parser.add_subparsers(dest="what", required=True, metavar="receipt|report")
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="receipt|report|export")
     receipt = kinds.add_parser("receipt", help="an entry's receipt")
     receipt.add_argument("--event", help="the event as it was posted, to compare with the entry")
     receipt.add_argument("--disclosures", help="the entry's disclosures: a JSON list")
     receipt.add_argument("--source", help="the source of an event that does not name its own")
     report = kinds.add_parser("report", help="a report file")
-    report.add_argument(
-        "--checkpoint",
-        action="append",
-        default=[],
-        help="a checkpoint that came another way than with the report; may be repeated",
-    )
+    export = kinds.add_parser("export", help="an export of a ledger, or of a part of it")
+    for with_checkpoints in (report, export):
+        with_checkpoints.add_argument(
+            "--checkpoint",
+            action="append",
+            default=[],
+            help="a checkpoint that came another way than with the file; may be repeated",
+        )
     kinds.add_parser("batch", help="many files: JSON lines in, results out")
-    for parser_of_kind in (receipt, report):
+    for parser_of_kind in (receipt, report, export):
         parser_of_kind.add_argument("file")
         parser_of_kind.add_argument(
             "--key",
@@ -81,6 +88,8 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
         parser_of_kind.add_argument(
             "--policy", help="a tlog-policy: its keys are trusted; its quorum decides on `witnessed`"
         )
+        parser_of_kind.add_argument("--json", action="store_true", help="print JSON")
+    for parser_of_kind in (receipt, report):
         parser_of_kind.add_argument(
             "--bridges", help="a file of bridges, from a key that you trust to the later ones"
         )
@@ -91,7 +100,7 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
             metavar="VKEY=TIME",
             help="a key that somebody else may have held since then; may be repeated",
         )
-        parser_of_kind.add_argument("--json", action="store_true", help="print JSON")
+    export.set_defaults(bridges=None, compromised=[])
     options = parser.parse_args(arguments)
     if options.what == "receipt" and options.disclosures and not options.event:
         parser.error("--disclosures is of use with --event only")
@@ -109,13 +118,25 @@ def batch(lines: Any, out: Any) -> int:
         brought = what_is_brought(job.get("policy"), job.get("bridges"), stolen)
         pinned = all_pinned(job["keys"], brought)
         outside = [read_file(path) for path in job.get("checkpoints", [])]
-        if job["kind"] == "report":
+        if job["kind"] == "export":
+            result = check_export(job["file"], pinned, outside, brought)
+        elif job["kind"] == "report":
             result = verify_report(read_file(job["file"]), pinned, outside, brought)
         else:
             result = verify_receipt(read_file(job["file"]), pinned, brought=brought)
         out.write(json.dumps(json.loads(as_json(result))) + "\n")
     out.flush()
     return VERIFIED
+
+
+def check_export(
+    path: str, pinned: List[VerifierKey], outside: List[bytes], brought: Brought
+) -> Result:
+    try:
+        with open(path, "rb") as file:
+            return verify_export(file, pinned, outside, brought)
+    except OSError as error:
+        raise ToolError("%s cannot be read: %s." % (path, error.strerror or error)) from None
 
 
 def what_is_brought(policy: Optional[str], bridges: Optional[str], stolen: List[str]) -> Brought:
@@ -193,13 +214,24 @@ WORDS = {
     ("integrity", "intact"): "nothing was changed, and the ledger signed it",
     ("integrity", "broken"): "something does not fit; do not rely on it",
     ("integrity", "unprovable"): "a stolen key could have made it; nothing older speaks for it",
-    ("sequence", "complete"): "no entry of the case is left out, up to the report's own",
+    ("sequence", "complete"): "no entry is left out of what it speaks of",
     ("sequence", "broken"): "entries of the case are left out, added or out of order",
     ("sequence", "not_established"): "whether entries are left out cannot be told",
     ("freshness", "witnessed"): "a pinned witness saw the same history",
     ("freshness", "anchored"): "a checkpoint from outside shows the same history",
     ("freshness", "contradicted"): "a checkpoint from outside shows another history",
     ("freshness", "not_proven"): "nothing from outside shows that others see the same history",
+    ("sequence", "part"): "the entries of the part are linked as far as it goes",
+    ("sequence", "not_checked"): "the file breaks off",
+    ("content", "checked"): "the content is what was recorded",
+    ("content", "by_digests"): "content was compared by digests; not all of it is shown",
+    ("content", "incomplete"): "content is not there, and nothing tells that it was erased",
+    ("content", "not_checked"): "there was no content to check",
+    ("content", "broken"): "content is not what was recorded",
+    ("index", "not_checked"): "an export has none to check",
+    ("keys", "good"): "the keys that signed lead to a pinned one",
+    ("keys", "not_checked"): "the file breaks off",
+    ("keys", "broken"): "the keys that signed do not lead to a pinned one",
     ("event", "whole"): "the posted event is what the ledger holds",
     ("event", "differs"): "the posted event is not what the ledger holds",
     ("event", "not_checked"): "no event was compared",

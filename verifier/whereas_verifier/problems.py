@@ -27,6 +27,7 @@ class Refused(Exception):
 
     def __init__(self, code: str, place: str, explanation: str):
         super().__init__(code)
+        self.parts = code, place, explanation
         self.problem = Problem(code, place, explanation)
 
 
