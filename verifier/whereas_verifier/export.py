@@ -35,8 +35,8 @@ def verify_export(
     brought: Brought = Brought(),
 ) -> Result:
     """Checks an export that is read from `file`."""
-    ED25519.many = True
     check = ExportCheck(pinned, list(outside), brought)
+    ED25519.many = True
     try:
         check.read(Members(file))
         check.complete = True
@@ -44,6 +44,8 @@ def verify_export(
         check.note(*refused.parts)
     except FormError as error:
         check.note("export.form", error.place, "The file: %s." % error)
+    finally:
+        ED25519.many = False
     check.conclude()
     return Result(check.verdicts(), check.problems, check.remarks())
 
@@ -104,7 +106,7 @@ class ExportCheck:
         self.whole = m["scope"] == "whole"
         names = {key.name for key in self.pinned if key.type == TYPE_ED25519}
         if not names:
-            raise ToolError("A checkpoint key of the ledger is needed.")
+            raise ToolError("No checkpoint key is pinned, so nothing can be said of the file.")
         self.origin = names.pop() if len(names) == 1 else m["ledger"]
         scope_range = {} if self.whole else m["scope"].get("range", {})
         if not self.whole and m["content"] == "sealed":
