@@ -68,7 +68,9 @@ class ExportCheck:
         self.witnesses = [key for key in pinned if key.type == TYPE_COSIGNATURE]
         self.problems: List[Problem] = []
         self.codes: Set[str] = set()
-        self.complete = False
+        self.complete = False  # read to its end
+        self.entries_read = False  # all entries were
+        self.opened = False  # the checkpoint of a part
         self.whole = True
         self.origin = ""
         self.manifest: Dict[str, Any] = {}
@@ -79,11 +81,10 @@ class ExportCheck:
         self.last_hash = ZEROS
         self.identities, self.cases = Identities(), Cases()
         self.checkpoint_keys: List[VerifierKey] = []  # in force, one after the other
+        self.report_key: Optional[VerifierKey] = None
         self.changes: List[Change] = []
         self.erased: List[Tuple[int, int]] = []
-        self.erased_digests: Set[str] = set()
-        self.hidden: Set[str] = set()  # digests whose disclosure is not there
-        self.by_digests = False
+        self.by_digests = False  # some disclosure is not there
         self.unseen: List[List[int]] = []  # ranges of entries with content and no line
         self.vouched = False
         self.good_to = 0
@@ -131,6 +132,7 @@ class ExportCheck:
             self.read_part(note)
         end = read_object(self.member("end.json"), END, "end.json")
         members.end()
+        self.entries_read = True
         if end["entries"] != self.count:
             why = "It tells of %d entries; there are %d." % (end["entries"], self.count)
             raise Refused("export.manifest", "end.json", why)
@@ -195,11 +197,18 @@ class ExportCheck:
                     if leaf is not None and leaf.content and seq not in seen:
                         self.note_unseen(seq)
             tile = self.tile("tile/0/" + number + suffix, width)
-            self.upper_tiles(tile, bundle + 1)
-            name = "checkpoints/" + number
-            lines = self.lines(name, CHECKPOINT)
-            notes = list(self.ascending(lines, name, "size", first + 1, first + width))
-            self.bundle(first, leaves, entries, tile, notes)
+            notes: List[Dict[str, Any]] = []
+            try:
+                self.upper_tiles(tile, bundle + 1)
+                name = "checkpoints/" + number
+                lines = self.lines(name, CHECKPOINT)
+                notes += self.ascending(lines, name, "size", first + 1, first + width)
+            finally:  # a bundle that was read is judged, even when the file breaks off behind it
+                self.bundle(first, leaves, tile, notes)
+                if first + width == size:
+                    self.compare_checkpoint(self.checkpoint, "checkpoint")
+                    self.entries_read = True
+        self.entries_read = True
         for level in sorted(self.tiles):
             hashes = self.tiles[level]
             if hashes:
@@ -210,15 +219,15 @@ class ExportCheck:
             for name in RESTORING:
                 for _ in self.lines(name, an_object):
                     pass
-        if size:
-            self.compare_checkpoint(self.checkpoint, "checkpoint")
 
     def leaf(self, data: bytes, seq: int) -> Any:
         try:
             leaf = self.read_leaf(data, "entry %d" % seq)
         except Refused as refused:
             self.note(*refused.parts)
-            return None
+            if refused.leaf is None:
+                return None
+            leaf = refused.leaf
         if leaf.seq != seq:
             self.note("leaf.seq", "entry %d" % seq, "It says that it is entry %d." % leaf.seq)
         return leaf
@@ -251,7 +260,6 @@ class ExportCheck:
         self,
         first: int,
         leaves: List[Any],
-        entries: List[bytes],
         tile: List[bytes],
         notes: List[Dict[str, Any]],
     ) -> None:
@@ -294,7 +302,7 @@ class ExportCheck:
                 self.note("leaf.recorded", "entry %d" % seq, "It is earlier than the one before.")
             self.service_entry(leaf, seq)
             self.identities.add(leaf.eid, seq)
-            if leaf.case is not None:
+            if leaf.case is not None and leaf.hash == own:
                 self.cases.add(leaf.case, leaf.case_seq, leaf.case_prev, seq, text)
             self.last = leaf
         elif seq == 0:
@@ -308,11 +316,11 @@ class ExportCheck:
         elif seq == 0:
             key, spec = fact_key(leaf, "checkpoint_key"), leaf.fact_of("spec")
             spec_holds = is_count(spec) and spec == 1
-            if not spec_holds or key is None or fact_key(leaf, "report_key") is None:
+            self.report_key = fact_key(leaf, "report_key")
+            if not spec_holds or key is None or self.report_key is None:
                 self.note("genesis.form", place, "It does not tell the ledger's keys.")
-            if key is not None:
+            else:
                 self.checkpoint_keys.append(key)
-                self.report_key = fact_key(leaf, "report_key")
         elif kind == "key.rotated" and self.whole:
             self.rotation(leaf, seq)
         elif kind in ERASURES:
@@ -324,7 +332,7 @@ class ExportCheck:
             self.note("key.rotation", place, "Its fact is not that of a rotation.")
             return
         if rotation.purpose == "report":
-            if rotation.old != getattr(self, "report_key", None):
+            if rotation.old != self.report_key:
                 self.note("key.rotation", place, "The key that it replaces is not in force.")
             self.report_key = rotation.new
             return
@@ -346,9 +354,6 @@ class ExportCheck:
             self.note("erasure.form", "entry %d" % seq, "It does not say what was erased.")
             return
         self.erased += [(pair[0], pair[1]) for pair in ranges]
-        digests = fact.get("digests", [])
-        if isinstance(digests, list):
-            self.erased_digests.update(digest for digest in digests if isinstance(digest, str))
 
     # --- Checkpoints ----------------------------------------------------------------------------
 
@@ -435,10 +440,8 @@ class ExportCheck:
                 wrong.append(refused.problem.explanation)
         if wrong:
             self.note("content.form", place, wrong[0])
-        if "disclosures" not in line:
+        if any(digest not in content.shown for digest in content.home):
             self.by_digests = True
-        else:
-            self.hidden.update(digest for digest in content.home if digest not in content.shown)
 
     # --- A part ---------------------------------------------------------------------------------
 
@@ -447,6 +450,7 @@ class ExportCheck:
         wanted = scope.get("range")
         try:
             opened = Trusted(self.origin, self.pinned).open(note)
+            self.opened = True
             self.vouched = vouched_at(self.brought.policy, opened.witnesses) is not None
         except Refused as refused:
             self.note(*refused.parts)
@@ -464,7 +468,9 @@ class ExportCheck:
                 leaf = self.read_leaf(line["leaf"].encode(), "line %d" % self.count)
             except Refused as refused:
                 self.note(*refused.parts)
-                continue
+                if refused.leaf is None:
+                    continue
+                leaf = refused.leaf
             place = "entry %d" % leaf.seq
             path = [base64_bytes(step) for step in line["path"]]
             if any(len(step or b"") != 32 for step in path) or not verify_inclusion(
@@ -517,7 +523,7 @@ class ExportCheck:
             self.note("identity.doubled", "entry %d" % seq, "Another entry has its identity.")
         for code, seq in self.cases.problems():
             self.note(code, "entry %d" % seq, "The chain of its case breaks here.")
-        if not self.complete:
+        if not self.entries_read:
             return
         if self.whole and self.manifest["size"]:
             joined = any(key in self.pinned for key in self.checkpoint_keys[-1:])
@@ -553,16 +559,19 @@ class ExportCheck:
                 self.anchored = True
 
     def verdicts(self) -> Dict[str, Any]:
-        touched = {verdict_of(code) for code in self.codes}
+        touched = {verdict for code in self.codes for verdict in verdicts_of(code)}
+        if not self.whole and self.codes & {"checkpoint.key", "checkpoint.signature"}:
+            touched.add("keys")
         done = "part" if not self.whole else "complete"
 
         def verdict(name: str, good: str) -> str:
             if name in touched:
                 return "broken"
-            return good if self.complete else "not_checked"
+            looked = self.entries_read or (name == "keys" and self.opened)
+            return good if looked else "not_checked"
 
         integrity = "broken" if "integrity" in touched else "intact"
-        if "freshness" in touched and self.codes & {"outside.contradiction", "outside.truncated"}:
+        if self.codes & {"outside.contradiction", "outside.truncated"}:
             freshness = "contradicted"
         elif integrity == "broken" or "keys" in touched or not self.complete:
             freshness = "not_proven"
@@ -593,9 +602,7 @@ class ExportCheck:
                 if reach < need:
                     return "incomplete"
                 need = reach + 1
-        if self.by_digests or self.hidden - self.erased_digests:
-            return "by_digests"
-        return "checked"
+        return "by_digests" if self.by_digests else "checked"
 
     def remarks(self) -> List[str]:
         if not self.manifest:
@@ -628,12 +635,15 @@ def bundle_entries(data: bytes, width: int) -> List[bytes]:
     return found
 
 
-def verdict_of(code: str) -> str:
-    """The verdict that a problem touches."""
+def verdicts_of(code: str) -> Tuple[str, ...]:
+    """The verdicts that a problem touches."""
     if code.startswith("case.") or code == "identity.doubled":
-        return "sequence"
+        return ("sequence",)
     if code.startswith("content.") or code == "erasure.form":
-        return "content"
+        return ("content",)
     if code.startswith("key."):
-        return "keys"
-    return "freshness" if code.startswith("outside.") else "integrity"
+        return ("keys",)
+    # What cannot be read, or is not there, may belong to a case.
+    if code in ("leaf.form", "leaf.unknown_member", "leaf.not_canonical", "entry.absent"):
+        return "integrity", "sequence"
+    return ("freshness",) if code == "outside.unusable" else ("integrity",)

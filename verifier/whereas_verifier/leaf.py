@@ -1,7 +1,7 @@
 """The leaf. Sections [The leaf] and [Service entries]."""
 
 from dataclasses import dataclass
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from .basics import is_count, is_digest, is_hex, is_time
 from .problems import Refused
@@ -64,8 +64,10 @@ class Leaf:
 def read_leaf(data: bytes, origin: str, place: str) -> Leaf:
     """The refusals of [The leaf], in their order. Raises Refused."""
 
-    def refuse(code: str, why: str) -> None:
-        raise Refused(code, place, why)
+    def refuse(code: str, why: str, leaf: Optional[Leaf] = None) -> None:
+        refused = Refused(code, place, why)
+        refused.leaf = leaf
+        raise refused
 
     if len(data) > 65_535:
         refuse("leaf.form", "The leaf is longer than 65,535 bytes.")
@@ -90,9 +92,10 @@ def read_leaf(data: bytes, origin: str, place: str) -> Leaf:
         refuse("leaf.form", "The leaf has a span and no trace.")
     if canonical(found).encode() != data:
         refuse("leaf.not_canonical", "The leaf is not in canonical form.")
+    leaf = Leaf(found, leaf_hash(data))
     if found["ledger"] != origin:
-        refuse("leaf.origin", "The leaf is of ledger %s." % found["ledger"])
+        refuse("leaf.origin", "The leaf is of ledger %s." % found["ledger"], leaf)
     if "fact" in found and not is_service_type(found["type"]):
         why = "A fact stands in an entry of type %s, which is none of the service's own."
-        refuse("leaf.fact", why % found["type"])
-    return Leaf(found, leaf_hash(data))
+        refuse("leaf.fact", why % found["type"], leaf)
+    return leaf

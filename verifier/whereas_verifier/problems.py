@@ -29,6 +29,7 @@ class Refused(Exception):
         super().__init__(code)
         self.parts = code, place, explanation
         self.problem = Problem(code, place, explanation)
+        self.leaf: Any = None  # of `leaf.origin` and `leaf.fact`: it could be read
 
 
 class Stop(Exception):
