@@ -489,6 +489,13 @@ BY_CUSTODY = {  # reads that the report lists
         ),
         "payload.value",
     ),
+    "a judgement about what a read holds": (
+        lambda f: (
+            f.add_read([OURS]),
+            judgement_of(f.statement)["graph"][0]["by"].update(digest=digest(disclosure(OURS)), at=""),
+        ),
+        None,
+    ),
     "a judgement about a read": (
         lambda f: (f.add_read([OURS]), first_sentence(f.statement).update(entries=[3])),
         "judgement.reference",

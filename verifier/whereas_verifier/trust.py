@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from .basics import base64_bytes, is_time, microseconds, producer_time
-from .keys import TYPE_COSIGNATURE, TYPE_ED25519, VerifierKey, cosignature_time
+from .keys import TYPE_COSIGNATURE, TYPE_ED25519, ToolError, VerifierKey, cosignature_time
 from .leaf import Leaf, read_leaf
 from .notes import Checkpoint
 from .policy import Policy
@@ -171,15 +171,16 @@ class Trusted:
         return bridge
 
     def cross_file(self, data: bytes) -> None:
-        """A file of bridges that the verifier brought along: crossed, opened and joined."""
+        """A file of bridges that the verifier brought along: crossed, opened and joined. Raises
+        ToolError when it is of another form."""
         try:
             file = read_json(data, FILE_LIMITS)
             BRIDGES_FILE(file, "")
         except JsonError as error:
-            raise Refused("key.bridge", "bridges", "The file is not JSON: %s." % error) from None
+            raise ToolError("The file of bridges is not strict JSON: %s." % error) from None
         except FormError as error:
-            why = "The file: %s, at %s." % (error, error.place)
-            raise Refused("key.bridge", "bridges", why) from None
+            why = "The file of bridges has another form: %s, at %s." % (error, error.place or "/")
+            raise ToolError(why) from None
         bridges = self.cross(file["bridges"], "/bridges")
         opened = self.open(file["checkpoint"].encode())
         join(bridges, opened.checkpoint, "/bridges")
