@@ -1,4 +1,4 @@
-"""What a check of a whole ledger has to remember, with little memory: identities, cases, the tree."""
+"""What a check of a whole ledger has to remember, with little memory: identities, cases, tree."""
 
 import os
 import tempfile

@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Iterator, List
 from .basics import is_origin
 from .problems import Refused
 from .report_form import Shape, a_count, a_string, a_time, an_id, kind, list_of, members
-from .strict_json import FILE_LIMITS, MAX_SAFE, JsonError, read_json
+from .strict_json import FILE_LIMITS, JsonError, read_json
 
 RANGE = members({"range": members({"first": a_count, "last": a_count})})
 CASE = members({"case": members({"case": an_id})})

@@ -2,13 +2,14 @@
 form. What it does not match goes to the strict reader, which decides."""
 
 import re
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict
 
 from .basics import is_time
 from .leaf import Leaf, read_leaf
 from .tree import leaf_hash
 
-HASH, DIGEST, COUNT = "([0-9a-f]{64})", "([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])", "(0|[1-9][0-9]{0,14})"
+HASH, COUNT = "([0-9a-f]{64})", "(0|[1-9][0-9]{0,14})"
+DIGEST = "([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])"
 TIME = r"([12][0-9]{3}-[0-9]{2}-[0-9]{2})(T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z)"
 
 

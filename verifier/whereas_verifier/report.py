@@ -15,7 +15,6 @@ from .basics import (
     is_digest,
     is_origin,
     is_text,
-    producer_time,
     sha256,
 )
 from .content import Content
