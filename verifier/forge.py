@@ -72,10 +72,22 @@ def vkey(name, seed, kind=1):
 
 def checkpoint(size, root, seed=INPUTS["seeds"]["checkpoint"], key=VKEYS[0]):
     """A signed checkpoint, as text."""
-    key = VerifierKey.parse(key)
+    return signed_note(size, root, [(seed, key)])
+
+
+def signed_note(size, root, signers, witnesses=()):
+    """A checkpoint with the signatures of several: (seed, key), and (seed, key, time)."""
     text = "%s\n%d\n%s\n" % (ORIGIN, size, b64(root))
-    blob = key.id + sign(seed, text.encode())
-    return "%s\n\u2014 %s %s\n" % (text, key.name, b64(blob))
+    lines = ""
+    for seed, key in signers:
+        key = VerifierKey.parse(key)
+        lines += "\u2014 %s %s\n" % (key.name, b64(key.id + sign(seed, text.encode())))
+    for seed, key, time in witnesses:
+        key = VerifierKey.parse(key)
+        signature = sign(seed, b"cosignature/v1\ntime %d\n%s" % (time, text.encode()))
+        blob = key.id + time.to_bytes(8, "big") + signature
+        lines += "\u2014 %s %s\n" % (key.name, b64(blob))
+    return "%s\n%s" % (text, lines)
 
 
 def split_at(size):
@@ -113,6 +125,7 @@ class Forgery:
         self.statement = load("report-payload.json")
         self.payload = [1, 2]  # positions of the payload entries
         self.own = 3  # position of the report's own entry
+        self.custody = []  # positions of the recorded reads
         self.digests = [entry["digests"] for entry in self.statement["predicate"]["entries"]]
         self.disclosures = report["disclosures"]
         self.catalogues = report["catalogues"]
@@ -140,6 +153,30 @@ class Forgery:
             leaf["fact"] = fact
         self.leaves.insert(self.own if before_own else len(self.leaves), leaf)
         self.own += before_own
+
+    def add_read(self, accesses, named=None, pointer="/data/accesses", **leaf):
+        """A recorded read of these accesses, all of which are shown; an access that is a string
+        is a digest. `named`: which of them `accesses` of the payload names."""
+        predicate = self.statement["predicate"]
+        digests = []
+        for access in accesses:
+            if not isinstance(access, str):
+                cases = access.get("cases", [])
+                texts = [disclosure(case) for case in cases if isinstance(case, dict)]
+                self.disclosures += [text for text, case in zip(texts, cases) if case["case"]]
+                access = {**access}
+                if cases:
+                    access["cases"] = [{"...": digest(text)} for text in texts]
+                self.disclosures.append(disclosure(access))
+                access = digest(self.disclosures[-1])
+            digests.append(access)
+        member = disclosure(pointer, [{"...": inner} for inner in digests])
+        self.disclosures.append(member)
+        content = commitment([digest(member)])
+        self.custody.append(self.own)
+        self.add("record.accessed", before_own=True, **{"content": content, **leaf})
+        named = digests if named is None else [digests[index] for index in named]
+        predicate.setdefault("custody", []).append({"digests": [digest(member)], "accesses": named})
 
     def content_of_entry_1(self, members, elements=()):
         """Other disclosures of entry 1: (pointer, value) of members, values of elements."""
@@ -177,6 +214,8 @@ class Forgery:
             {"leaf": texts[seq], "digests": digests}
             for seq, digests in zip(self.payload, self.digests)
         ]
+        for seq, read in zip(self.custody, predicate.get("custody", [])):
+            read["leaf"] = texts[seq]
         name = "%s/entries/%d" % (ORIGIN, last)
         self.statement["subject"] = [{"name": name, "digest": {"sha256": hashes[last].hex()}}]
         self.on_statement(self.statement)
@@ -193,7 +232,8 @@ class Forgery:
         entries = []
         for seq, text in enumerate(texts):
             path = [b64(step) for step in inclusion(seq, hashes)]
-            own = {"seq": seq} if seq in self.payload else {"leaf": text}
+            inside = seq in self.payload or seq in self.custody
+            own = {"seq": seq} if inside else {"leaf": text}
             entries.append({**own, "path": path})
         older = {
             "size": 3,

@@ -203,6 +203,17 @@ BY_STATEMENT = {  # changes of the statement, before it is signed
         lambda s: first_sentence(s).update(entries=[0]),
         "judgement.reference",
     ),
+    "a finding with the words of another": (
+        lambda s: (
+            judgement_of(s)["findings"][0].update(code="x"),
+        ),
+        "judgement.reference",
+    ),
+    "a relation that is none": (
+        lambda s: judgement_of(s)["graph"][0].update(relation="x"),
+        "payload.form",
+    ),
+    "two subjects": (lambda s: s["subject"].append(s["subject"][0]), "payload.form"),
     "an edge to nowhere": (
         lambda s: judgement_of(s)["graph"][0].update(to=9),
         "judgement.reference",
@@ -273,11 +284,12 @@ BY_ENTRY = {  # an entry more: type, fact, and a further change
     "a range backwards": ("content.erased", {"ranges": [[2, 1]]}, None, "erasure.form"),
     "an entry that nobody asked for": ("hold.placed", {}, None, "evidence.unneeded"),
     "a second report": ("report.issued", {"report": "0" * 32}, None, "evidence.unneeded"),
+    # At the size of its bridge both keys sign.
     "a rotation to another checkpoint key": (
         "key.rotated",
         {"purpose": "checkpoint", "old": VKEYS[0], "new": NEW_CHECKPOINT_KEY},
         None,
-        "key.checkpoint",
+        None,
     ),
     "the same, signed and pinned": (
         "key.rotated",
@@ -341,6 +353,153 @@ BY_FORGERY = {  # anything else
         "outside.contradiction",
     ),
     "something else from outside": (lambda f: f.outside.append("x"), "outside.unusable"),
+}
+
+OTHER = "0" * 32
+OURS, THEIRS = {"case": CASE, "resource": "case.why"}, {"case": OTHER}
+
+
+def custody_of(forgery):
+    return forgery.statement["predicate"]["custody"]
+
+
+def without_disclosure(forgery, value):
+    text = disclosure(value)
+    forgery.disclosures.remove(text)
+    return digest(text)
+
+
+def withhold(forgery, hidden):
+    line = {"digest": hidden, "ground": "x", "authority": "x"}
+    forgery.statement["predicate"]["withheld"].append(line)
+
+
+def read_of_both(forgery):
+    forgery.add_read([OURS, NO_DIGEST], [0])
+
+
+def read_of_a_list(forgery, *cases, **more):
+    """Of a list of several cases, each an element of its own."""
+    forgery.add_read([{"cases": [{"case": case} for case in cases], **more}])
+
+
+BY_CUSTODY = {  # reads that the report lists
+    "a read of the case": (lambda f: f.add_read([OURS]), None),
+    "two reads in one entry, one of another case": (read_of_both, None),
+    "two entries": (lambda f: (f.add_read([OURS]), f.add_read([{**OURS, "count": 1}])), None),
+    "a read of everything": (lambda f: f.add_read([{"every_case": True}]), None),
+    "a read of more cases than are named": (lambda f: f.add_read([{"cases_more": 1}]), None),
+    "a read of a list with the case": (lambda f: read_of_a_list(f, CASE), None),
+    "a read of a list, another case hidden": (
+        lambda f: (read_of_a_list(f, CASE, OTHER), without_disclosure(f, {"case": OTHER})),
+        None,
+    ),
+    "a read of a list, another case shown": (
+        lambda f: read_of_a_list(f, CASE, OTHER),
+        "custody.foreign",
+    ),
+    "a read of a list of other cases": (
+        lambda f: (read_of_a_list(f, OTHER), without_disclosure(f, {"case": OTHER})),
+        "custody.foreign",
+    ),
+    "a read of another case, named": (lambda f: f.add_read([THEIRS]), "custody.foreign"),
+    "a read of another case, shown": (lambda f: f.add_read([OURS, THEIRS], [0]), "custody.foreign"),
+    "a read with an element that is none of its cases": (
+        lambda f: (
+            f.disclosures.append(disclosure({"x": 1})),
+            f.add_read([{**OURS, "x": [{"...": digest(f.disclosures[-1])}]}]),
+        ),
+        "custody.foreign",
+    ),
+    "a read that is not there": (
+        lambda f: (f.add_read([OURS]), without_disclosure(f, OURS)),
+        "content.missing",
+    ),
+    "a read that is withheld": (
+        lambda f: (f.add_read([OURS]), withhold(f, without_disclosure(f, OURS))),
+        None,
+    ),
+    "a read that was erased": (
+        lambda f: (
+            f.add_read([OURS]),
+            f.add("content.erased", {"digests": [without_disclosure(f, OURS)]}),
+        ),
+        None,
+    ),
+    "a named read that the entry does not have": (
+        lambda f: (f.add_read([OURS]), custody_of(f)[0]["accesses"].append(NO_DIGEST)),
+        "custody.form",
+    ),
+    "a read named twice": (lambda f: f.add_read([OURS], [0, 0]), "custody.form"),
+    "no read named": (lambda f: f.add_read([OURS], []), "custody.form"),
+    "two members": (
+        lambda f: (f.add_read([OURS]), custody_of(f)[0]["digests"].append(NO_DIGEST)),
+        "custody.form",
+    ),
+    "another member": (lambda f: f.add_read([OURS], pointer="/data/x"), "custody.form"),
+    "a list of no reads": (lambda f: f.add_read([], []), "custody.form"),
+    "a read with a case": (lambda f: f.add_read([OURS], case=CASE), "custody.form"),
+    "a read with a fact": (lambda f: f.add_read([OURS], fact={}), "custody.form"),
+    "an entry that records no read": (lambda f: f.add_read([OURS], type="x"), "custody.form"),
+    "another content": (lambda f: f.add_read([OURS], content=NO_DIGEST), "content.commitment"),
+    "reads in another order": (
+        lambda f: (
+            f.add_read([OURS]),
+            f.add_read([{**OURS, "count": 1}]),
+            setattr(f, "on_statement", lambda s: predicate_of(s)["custody"].reverse()),
+        ),
+        "leaf.order",
+    ),
+    "a read among the payload": (
+        lambda f: (
+            f.add_read([OURS]),
+            setattr(
+                f,
+                "on_statement",
+                lambda s: predicate_of(s)["custody"][0].update(
+                    leaf=predicate_of(s)["entries"][0]["leaf"]
+                ),
+            ),
+        ),
+        "leaf.order",
+    ),
+    "a read without a proof": (
+        lambda f: (
+            f.add_read([OURS]),
+            setattr(f, "on_file", lambda file: file["evidence"]["entries"].pop(3)),
+        ),
+        "evidence.absent",
+    ),
+    "custody of no case": (
+        lambda f: (f.add_read([OURS]), of_no_case(f, (1, 2, 4))),
+        "custody.form",
+    ),
+    "reads are left out": (
+        lambda f: f.statement["predicate"].update(custody_left_out=3),
+        None,
+    ),
+    "no reads are left out, written out": (
+        lambda f: f.statement["predicate"].update(custody_left_out=0),
+        "payload.value",
+    ),
+    "an empty custody": (lambda f: f.statement["predicate"].update(custody=[]), "payload.form"),
+    "too many reads": (
+        lambda f: f.statement["predicate"].update(
+            custody=[{"leaf": "x", "digests": [NO_DIGEST], "accesses": [NO_DIGEST]}] * 1001
+        ),
+        "payload.value",
+    ),
+    "a judgement about what a read holds": (
+        lambda f: (
+            f.add_read([OURS]),
+            judgement_of(f.statement)["graph"][0]["by"].update(digest=digest(disclosure(OURS)), at=""),
+        ),
+        None,
+    ),
+    "a judgement about a read": (
+        lambda f: (f.add_read([OURS]), first_sentence(f.statement).update(entries=[3])),
+        "judgement.reference",
+    ),
 }
 
 FRESHNESS = {
@@ -416,6 +575,12 @@ class Forged(unittest.TestCase):
             forgery.add(kind, fact)
             if change:
                 change(forgery)
+            self.check(name, forgery, code)
+
+    def test_custody(self):
+        for name, (change, code) in BY_CUSTODY.items():
+            forgery = Forgery()
+            change(forgery)
             self.check(name, forgery, code)
 
     def test_others(self):

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Verifies receipts and reports of a whereas ledger, independently of the ledger's software.
+"""Verifies receipts, reports and exports of a whereas ledger, independently of the ledger's software.
 
     python3 whereas_verify.py receipt FILE --key VKEY [--event FILE --disclosures FILE] [--json]
     python3 whereas_verify.py report  FILE --key VKEY [--checkpoint FILE ...] [--json]
+    python3 whereas_verify.py export  FILE --key VKEY [--checkpoint FILE ...] [--json]
 
 Exit codes: 0 verified, 1 refused, 2 something could not be read (a file, a key, openssl).
 See README.md beside this file.
@@ -14,11 +15,15 @@ import os
 import sys
 from typing import Any, List, Optional
 
+from whereas_verifier.basics import producer_time
+from whereas_verifier.export import verify_export
 from whereas_verifier.keys import ToolError, VerifierKey
+from whereas_verifier.policy import Policy
 from whereas_verifier.problems import Result
 from whereas_verifier.receipts import verify_receipt
 from whereas_verifier.report import MAX_FILE, verify_report
 from whereas_verifier.strict_json import FILE_LIMITS, JsonError, read_json
+from whereas_verifier.trust import Brought
 
 VERIFIED, REFUSED, UNREADABLE = 0, 1, 2
 
@@ -28,15 +33,19 @@ def main(arguments: Optional[List[str]] = None) -> int:
     if options.what == "batch":
         return batch(sys.stdin, sys.stdout)
     try:
-        pinned = pinned_keys(options.key)
-        if options.what == "report":
+        brought = what_is_brought(options.policy, options.bridges, options.compromised)
+        pinned = all_pinned(options.key, brought)
+        if options.what == "export":
             outside = [read_file(path) for path in options.checkpoint]
-            result = verify_report(read_file(options.file), pinned, outside)
+            result = check_export(options.file, pinned, outside, brought)
+        elif options.what == "report":
+            outside = [read_file(path) for path in options.checkpoint]
+            result = verify_report(read_file(options.file), pinned, outside, brought)
         else:
             event = read_file(options.event) if options.event else None
             disclosures = read_disclosures(options.disclosures) if options.disclosures else []
             receipt = read_file(options.file)
-            result = verify_receipt(receipt, pinned, event, disclosures, options.source)
+            result = verify_receipt(receipt, pinned, event, disclosures, options.source, brought)
     except ToolError as error:
         print(error, file=sys.stderr)
         return UNREADABLE
@@ -49,52 +58,111 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
 def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Verifies receipts and reports of a whereas ledger.",
+        description="Verifies receipts, reports and exports of a whereas ledger.",
         epilog="Exit codes: 0 verified, 1 refused, 2 something could not be read.",
     )
-    kinds = parser.add_subparsers(dest="what", required=True, metavar="receipt|report")
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="receipt|report|export")
     receipt = kinds.add_parser("receipt", help="an entry's receipt")
     receipt.add_argument("--event", help="the event as it was posted, to compare with the entry")
     receipt.add_argument("--disclosures", help="the entry's disclosures: a JSON list")
     receipt.add_argument("--source", help="the source of an event that does not name its own")
     report = kinds.add_parser("report", help="a report file")
-    report.add_argument(
-        "--checkpoint",
-        action="append",
-        default=[],
-        help="a checkpoint that came another way than with the report; may be repeated",
-    )
+    export = kinds.add_parser("export", help="an export of a ledger, or of a part of it")
+    for with_checkpoints in (report, export):
+        with_checkpoints.add_argument(
+            "--checkpoint",
+            action="append",
+            default=[],
+            help="a checkpoint that came another way than with the file; may be repeated",
+        )
     kinds.add_parser("batch", help="many files: JSON lines in, results out")
-    for parser_of_kind in (receipt, report):
+    for parser_of_kind in (receipt, report, export):
         parser_of_kind.add_argument("file")
         parser_of_kind.add_argument(
             "--key",
             action="append",
-            required=True,
+            default=[],
             help="a verifier key to trust, or a file with one a line: the ledger's checkpoint key, "
             "or a witness's; may be repeated. Get it from elsewhere than the party that is being checked",
         )
+        parser_of_kind.add_argument(
+            "--policy", help="a tlog-policy: its keys are trusted; its quorum decides on `witnessed`"
+        )
         parser_of_kind.add_argument("--json", action="store_true", help="print JSON")
+    for parser_of_kind in (receipt, report):
+        parser_of_kind.add_argument(
+            "--bridges", help="a file of bridges, from a key that you trust to the later ones"
+        )
+        parser_of_kind.add_argument(
+            "--compromised",
+            action="append",
+            default=[],
+            metavar="VKEY=TIME",
+            help="a key that somebody else may have held since then; may be repeated",
+        )
+    export.set_defaults(bridges=None, compromised=[])
     options = parser.parse_args(arguments)
     if options.what == "receipt" and options.disclosures and not options.event:
         parser.error("--disclosures is of use with --event only")
+    if options.what != "batch" and not options.key and not options.policy:
+        parser.error("--key or --policy is needed: a key to trust")
     return options
 
 
 def batch(lines: Any, out: Any) -> int:
-    """Checks many files: a JSON object a line in (`kind`, `file`, `keys`, `checkpoints`), a result a
-    line out, in the same order."""
+    """Checks many files: a JSON object a line in (`kind`, `file`, `keys`, and what there is of
+    `checkpoints`, `policy`, `bridges`, `compromised`), a result a line out, in the same order."""
     for line in lines:
         job = json.loads(line)
-        pinned = pinned_keys(job["keys"])
-        if job["kind"] == "report":
-            outside = [read_file(path) for path in job.get("checkpoints", [])]
-            result = verify_report(read_file(job["file"]), pinned, outside)
+        stolen = job.get("compromised", [])
+        brought = what_is_brought(job.get("policy"), job.get("bridges"), stolen)
+        pinned = all_pinned(job["keys"], brought)
+        outside = [read_file(path) for path in job.get("checkpoints", [])]
+        if job["kind"] == "export":
+            result = check_export(job["file"], pinned, outside, brought)
+        elif job["kind"] == "report":
+            result = verify_report(read_file(job["file"]), pinned, outside, brought)
         else:
-            result = verify_receipt(read_file(job["file"]), pinned)
+            result = verify_receipt(read_file(job["file"]), pinned, brought=brought)
         out.write(json.dumps(json.loads(as_json(result))) + "\n")
     out.flush()
     return VERIFIED
+
+
+def check_export(
+    path: str, pinned: List[VerifierKey], outside: List[bytes], brought: Brought
+) -> Result:
+    try:
+        with open(path, "rb") as file:
+            return verify_export(file, pinned, outside, brought)
+    except OSError as error:
+        raise ToolError("%s cannot be read: %s." % (path, error.strerror or error)) from None
+
+
+def what_is_brought(policy: Optional[str], bridges: Optional[str], stolen: List[str]) -> Brought:
+    brought = Brought()
+    if policy is not None:
+        try:
+            brought.policy = Policy.parse(read_file(policy))
+        except ValueError as error:
+            raise ToolError("The policy %s cannot be used: %s." % (policy, error)) from None
+    if bridges is not None:
+        brought.bridges = read_file(bridges)
+    found = []
+    for text in stolen:
+        key, _, time = text.rpartition("=")
+        since = producer_time(time)
+        if since is None:
+            raise ToolError("`%s` is not of the form VKEY=2026-11-22T10:15:00Z." % text)
+        found += [(parsed, since) for parsed in pinned_keys([key])]
+    brought.stolen = found
+    return brought
+
+
+def all_pinned(given: List[str], brought: Brought) -> List[VerifierKey]:
+    keys = pinned_keys(given)
+    keys += [key for key in (brought.policy.keys if brought.policy else []) if key not in keys]
+    return keys
 
 
 def pinned_keys(given: List[str]) -> List[VerifierKey]:
@@ -124,19 +192,14 @@ def read_file(path: str) -> bytes:
 
 
 def read_disclosures(path: str) -> List[str]:
-    """The texts of an entry's disclosures: a JSON list of strings, or an object with such a list
-    under `disclosures`; an item may be an object with the text under `disclosure`."""
+    """The texts of an entry's disclosures: a JSON list of strings."""
     try:
         found: Any = read_json(read_file(path), FILE_LIMITS)
     except JsonError as error:
         raise ToolError("%s is not JSON: %s." % (path, error)) from None
-    if isinstance(found, dict):
-        found = found.get("disclosures")
-    if isinstance(found, list):
-        texts = [item.get("disclosure") if isinstance(item, dict) else item for item in found]
-        if all(isinstance(text, str) for text in texts):
-            return texts
-    raise ToolError("%s is not a list of disclosures." % path)
+    if isinstance(found, list) and all(isinstance(text, str) for text in found):
+        return found
+    raise ToolError("%s is not a JSON list of disclosures." % path)
 
 
 def as_json(result: Result) -> str:
@@ -150,13 +213,25 @@ def as_json(result: Result) -> str:
 WORDS = {
     ("integrity", "intact"): "nothing was changed, and the ledger signed it",
     ("integrity", "broken"): "something does not fit; do not rely on it",
-    ("sequence", "complete"): "no entry of the case is left out, up to the report's own",
+    ("integrity", "unprovable"): "a stolen key could have made it; nothing older speaks for it",
+    ("sequence", "complete"): "no entry is left out of what it speaks of",
     ("sequence", "broken"): "entries of the case are left out, added or out of order",
     ("sequence", "not_established"): "whether entries are left out cannot be told",
     ("freshness", "witnessed"): "a pinned witness saw the same history",
     ("freshness", "anchored"): "a checkpoint from outside shows the same history",
     ("freshness", "contradicted"): "a checkpoint from outside shows another history",
     ("freshness", "not_proven"): "nothing from outside shows that others see the same history",
+    ("sequence", "part"): "the entries of the part are linked as far as it goes",
+    ("sequence", "not_checked"): "the file breaks off",
+    ("content", "checked"): "the content is what was recorded",
+    ("content", "by_digests"): "content was compared by digests; not all of it is shown",
+    ("content", "incomplete"): "content is not there, and nothing tells that it was erased",
+    ("content", "not_checked"): "there was no content to check",
+    ("content", "broken"): "content is not what was recorded",
+    ("index", "not_checked"): "an export has none to check",
+    ("keys", "good"): "the keys that signed lead to a pinned one",
+    ("keys", "not_checked"): "the file breaks off",
+    ("keys", "broken"): "the keys that signed do not lead to a pinned one",
     ("event", "whole"): "the posted event is what the ledger holds",
     ("event", "differs"): "the posted event is not what the ledger holds",
     ("event", "not_checked"): "no event was compared",

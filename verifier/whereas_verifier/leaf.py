@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
 from .basics import is_count, is_digest, is_hex, is_time
-from .problems import Problem, Refused
+from .problems import Refused
 from .strict_json import LEAF_LIMITS, JsonError, canonical, read_json
 from .tree import leaf_hash
 
@@ -50,7 +50,6 @@ LEAF_CASE = ("case", "case_seq", "case_prev")
 class Leaf:
     members: Dict[str, Any]
     hash: bytes
-    foreign: Optional[Problem] = None  # leaf.fact: noted, and the check goes on
 
     def __getattr__(self, name: str) -> Any:
         """`leaf.seq`, `leaf.case`, …: a member, or None where it is absent."""
@@ -63,11 +62,12 @@ class Leaf:
 
 
 def read_leaf(data: bytes, origin: str, place: str) -> Leaf:
-    """The refusals of [The leaf], in their order. Raises Refused. `leaf.fact`, the last of them,
-    leaves a leaf that can be read: it is handed over in `foreign`."""
+    """The refusals of [The leaf], in their order. Raises Refused."""
 
-    def refuse(code: str, why: str) -> None:
-        raise Refused(code, place, why)
+    def refuse(code: str, why: str, leaf: Optional[Leaf] = None) -> None:
+        refused = Refused(code, place, why)
+        refused.leaf = leaf
+        raise refused
 
     if len(data) > 65_535:
         refuse("leaf.form", "The leaf is longer than 65,535 bytes.")
@@ -92,10 +92,10 @@ def read_leaf(data: bytes, origin: str, place: str) -> Leaf:
         refuse("leaf.form", "The leaf has a span and no trace.")
     if canonical(found).encode() != data:
         refuse("leaf.not_canonical", "The leaf is not in canonical form.")
-    if found["ledger"] != origin:
-        refuse("leaf.origin", "The leaf is of ledger %s." % found["ledger"])
     leaf = Leaf(found, leaf_hash(data))
+    if found["ledger"] != origin:
+        refuse("leaf.origin", "The leaf is of ledger %s." % found["ledger"], leaf)
     if "fact" in found and not is_service_type(found["type"]):
         why = "A fact stands in an entry of type %s, which is none of the service's own."
-        leaf.foreign = Problem("leaf.fact", place, why % found["type"])
+        refuse("leaf.fact", why % found["type"], leaf)
     return leaf

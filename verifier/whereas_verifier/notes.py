@@ -2,17 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from typing import Dict, List, Optional
+from typing import List
 
 from .basics import base64_bytes
-from .keys import (
-    TYPE_COSIGNATURE,
-    TYPE_ED25519,
-    VerifierKey,
-    cosignature_time,
-    is_key_name,
-)
-from .problems import Refused
+from .keys import VerifierKey, is_key_name
 
 
 @dataclass
@@ -84,54 +77,3 @@ class Checkpoint:
         if root is None or len(root) != 32:
             raise ValueError("its root is not base64 of 32 bytes")
         return Checkpoint(lines[0], int(lines[1]), root, note)
-
-
-@dataclass
-class Opened:
-    """A checkpoint whose signatures by pinned keys verified."""
-
-    checkpoint: Checkpoint
-    signers: List[VerifierKey]  # the ledger's own keys
-    witnesses: Dict[VerifierKey, int]  # with the time of each one's first line
-
-
-def open_checkpoint(data: bytes, origin: Optional[str], pinned: List[VerifierKey]) -> Opened:
-    """The table of [Checkpoint], in its order. With `origin` None it is the checkpoint's own
-    first line, as for receipts. Raises Refused."""
-    try:
-        checkpoint = Checkpoint.parse(data)
-    except ValueError as error:
-        raise Refused("checkpoint.form", "checkpoint", "The checkpoint: %s." % error) from None
-    origin = checkpoint.origin if origin is None else origin
-    own = [key for key in pinned if key.type == TYPE_ED25519 and key.name == origin]
-    if not own:
-        raise Refused(
-            "ledger.foreign", "checkpoint", "No pinned key is the checkpoint key of %s." % origin
-        )
-    if checkpoint.origin != origin:
-        raise Refused(
-            "checkpoint.origin", "checkpoint", "The checkpoint is of %s." % checkpoint.origin
-        )
-    signers: List[VerifierKey] = []
-    witnesses: Dict[VerifierKey, int] = {}
-    note = checkpoint.note
-    if not any(line.is_of(key) for line in note.lines for key in own):
-        raise Refused(
-            "checkpoint.key", "checkpoint", "No pinned key of the ledger signed the checkpoint."
-        )
-    for keys in (own, [key for key in pinned if key.type == TYPE_COSIGNATURE]):
-        for line in note.lines:
-            for key in keys:
-                if not line.is_of(key):
-                    continue
-                if not key.verify(note.text, line.signature):
-                    raise Refused(
-                        "checkpoint.signature",
-                        "checkpoint",
-                        "The signature of %s is not over this checkpoint." % key.name,
-                    )
-                if key.type == TYPE_ED25519:
-                    signers.append(key)
-                else:
-                    witnesses.setdefault(key, cosignature_time(line.signature))
-    return Opened(checkpoint, signers, witnesses)

@@ -27,7 +27,9 @@ class Refused(Exception):
 
     def __init__(self, code: str, place: str, explanation: str):
         super().__init__(code)
+        self.parts = code, place, explanation
         self.problem = Problem(code, place, explanation)
+        self.leaf: Any = None  # of `leaf.origin` and `leaf.fact`: it could be read
 
 
 class Stop(Exception):

@@ -9,10 +9,12 @@ from .basics import base64_bytes, is_hex, producer_time
 from .disclosures import DECLARED, SPLIT, Disclosure, commitment, is_placeholder
 from .keys import VerifierKey
 from .leaf import Leaf, read_leaf
-from .notes import open_checkpoint
+from .notes import Checkpoint
+from .policy import vouched_at
 from .problems import Problem, Refused, Result
 from .strict_json import FILE_LIMITS, JsonError, canonical, pointer_escape, read_json
 from .tree import verify_inclusion
+from .trust import Brought, Trusted, is_older
 
 
 @dataclass
@@ -29,9 +31,10 @@ class Receipt:
         if split < 0:
             raise ValueError("there is no empty line before the checkpoint")
         try:
-            lines = data[:split].decode("utf-8").split("\n")
+            data.decode("utf-8")
         except UnicodeDecodeError:
             raise ValueError("it is not UTF-8") from None
+        lines = data[:split].decode("utf-8").split("\n")
         if lines[0] != "c2sp.org/tlog-proof@v1":
             raise ValueError("its first line is not `c2sp.org/tlog-proof@v1`")
         if len(lines) < 3 or not lines[1].startswith("extra "):
@@ -54,6 +57,7 @@ def verify_receipt(
     event: Optional[bytes] = None,
     disclosures: Optional[List[str]] = None,
     source: Optional[str] = None,
+    brought: Brought = Brought(),
 ) -> Result:
     problems: List[Problem] = []
     verdicts = {"integrity": "broken", "freshness": "not_proven", "event": "not_checked"}
@@ -63,11 +67,12 @@ def verify_receipt(
             receipt = Receipt.parse(data)
         except ValueError as error:
             raise Refused("receipt.form", "receipt", "The receipt: %s." % error) from None
-        opened = open_checkpoint(receipt.checkpoint, None, pinned)
+        trusted = Trusted(origin_of(receipt.checkpoint), pinned)
+        if brought.bridges is not None:
+            trusted.cross_file(brought.bridges)
+        opened = trusted.open(receipt.checkpoint)
         checkpoint = opened.checkpoint
         leaf = read_leaf(receipt.leaf, checkpoint.origin, "leaf")
-        if leaf.foreign:
-            problems.append(leaf.foreign)
         if leaf.seq != receipt.index:
             why = "The leaf is at position %d, the proof at %d." % (leaf.seq, receipt.index)
             raise Refused("receipt.index", "index", why)
@@ -76,6 +81,14 @@ def verify_receipt(
         ):
             why = "The hashes do not lead from the leaf to the checkpoint's root."
             raise Refused("receipt.inclusion", "path", why)
+        stolen = stolen_with_heirs(trusted, brought)
+        if all(
+            key in stolen and not any(is_older(t, stolen[key]) for t in opened.witnesses.values())
+            for key in opened.signers
+        ):
+            verdicts["integrity"] = "unprovable"
+            why = "Somebody else may have held the key that signed, and no witness was earlier."
+            raise Refused("key.compromised", "checkpoint", why)
     except Refused as refused:
         problems.append(refused.problem)
     if problems:
@@ -85,12 +98,34 @@ def verify_receipt(
         "Entry %d of %s, of type %s, recorded %s, stands in the ledger of %d entries."
         % (leaf.seq, checkpoint.origin, leaf.type, leaf.recorded, checkpoint.size)
     )
-    if opened.witnesses:
+    if vouched_at(brought.policy, opened.witnesses) is not None:
         verdicts["freshness"] = "witnessed"
     if event is not None:
         problems += compare_event(event, disclosures or [], leaf, source)
         verdicts["event"] = "differs" if problems else "whole"
     return result
+
+
+def origin_of(checkpoint: bytes) -> str:
+    """Its first line. Raises Refused."""
+    try:
+        return Checkpoint.parse(checkpoint).origin
+    except ValueError as error:
+        raise Refused("checkpoint.form", "checkpoint", "The checkpoint: %s." % error) from None
+
+
+def stolen_with_heirs(trusted: Trusted, brought: Brought) -> Dict[VerifierKey, int]:
+    """A thief can make a bridge to a key of his own: a key that is not pinned is stolen with the
+    one before it, unless a witness cosigned the bridge between them earlier. [Stolen keys]"""
+    stolen = trusted.stolen(brought)
+    for _, bridge in sorted(trusted.crossed.items()):
+        old, new = bridge.rotation.old, bridge.rotation.new
+        if old not in stolen or new in trusted.pinned:
+            continue
+        since = stolen[old]
+        if not any(is_older(time, since) for time in bridge.witnesses.values()):
+            stolen[new] = min(since, stolen.get(new, since))
+    return stolen
 
 
 def native_event(event: Dict[str, Any]) -> Dict[str, Any]:

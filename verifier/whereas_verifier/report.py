@@ -6,7 +6,7 @@ the check; `stop_if_any` ends it where the table says that a step ends it.
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from .basics import (
     ZEROS,
@@ -15,28 +15,36 @@ from .basics import (
     is_digest,
     is_origin,
     is_text,
-    producer_time,
     sha256,
 )
-from .disclosures import Disclosure, commitment, is_place
-from .keys import TYPE_COSIGNATURE, TYPE_ED25519, VerifierKey
+from .content import Content
+from .disclosures import is_place, is_placeholder
+from .keys import TYPE_COSIGNATURE, VerifierKey
 from .leaf import ERASURES, LEAF_MEMBERS, Leaf, read_leaf
-from .notes import Checkpoint, Opened, open_checkpoint
+from .notes import Checkpoint
+from .policy import vouched_at
 from .problems import Problem, Refused, Result, Stop
 from .report_form import FILE, PAYLOAD, FormError, is_language, is_role
 from .strict_json import FILE_LIMITS, JsonError, canonical, pointer_tokens, read_json, value_at
 from .tree import verify_consistency, verify_inclusion
+from .trust import Bridge, Brought, Opened, Span, Trusted, fact_key, is_older, join, rotation_of
 
 MAX_FILE = 134_217_728
 MAX_CONSISTENCY = 64
+MAX_CUSTODY = 1_000
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "tag:whereas,2026:report/v1"
 
 
-def verify_report(data: bytes, pinned: List[VerifierKey], outside: List[bytes] = ()) -> Result:
+def verify_report(
+    data: bytes,
+    pinned: List[VerifierKey],
+    outside: Sequence[bytes] = (),
+    brought: Brought = Brought(),
+) -> Result:
     """Checks a report file. `outside`: checkpoints that came another way than with the file."""
-    check = ReportCheck(data, pinned, list(outside))
+    check = ReportCheck(data, pinned, list(outside), brought)
     try:
         for step in check.steps():
             step()
@@ -60,8 +68,11 @@ class Erasure:
 
 
 class ReportCheck:
-    def __init__(self, data: bytes, pinned: List[VerifierKey], outside: List[bytes]):
+    def __init__(
+        self, data: bytes, pinned: List[VerifierKey], outside: List[bytes], brought: Brought
+    ):
         self.data = data
+        self.brought = brought
         self.pinned = pinned
         self.outside_checkpoints = outside
         self.problems: List[Problem] = []
@@ -70,18 +81,26 @@ class ReportCheck:
         self.payload_bytes = b""
         self.statement: Dict[str, Any] = {}
         self.predicate: Dict[str, Any] = {}
+        self.trusted: Optional[Trusted] = None
         self.opened: Optional[Opened] = None
+        self.bridges: List[Bridge] = []  # of the evidence
         self.payload: Dict[int, Leaf] = {}  # payload entries by position
-        self.digests: Dict[int, List[str]] = {}  # their lists of member digests
+        self.reads: Dict[int, Leaf] = {}  # recorded reads (custody) by position
+        self.digests: Dict[int, List[str]] = {}  # the lists of member digests of both
+        self.accesses: Dict[int, List[str]] = {}  # the reads' elements that concern the case
         self.outside: Dict[int, Leaf] = {}  # outside entries by position
         self.erasures: List[Erasure] = []
         self.own: Optional[Leaf] = None  # the report's own entry
         self.report_key: Optional[VerifierKey] = None
-        self.shown: Dict[str, Disclosure] = {}
-        self.home: Dict[str, int] = {}  # digest that is referred to → position of its entry
+        self.content = Content()
+        self.shown = self.content.shown  # digest → disclosure
+        self.home = self.content.home  # digest that is referred to → position of its entry
         self.state: Dict[str, str] = {}  # digest that is referred to → shown, erased, …
         self.manifest: Set[str] = set()  # the digests that the manifest names
         self.hidden: Set[int] = set()  # positions of entries of which something is not shown
+        self.checkpoint_keys: List[Tuple[VerifierKey, Span]] = []  # by the facts, in order
+        self.stolen: Dict[VerifierKey, int] = {}  # and since when
+        self.words: List[Tuple[int, Optional[int]]] = []  # from outside: size and time
         self.anchored = False
 
     def steps(self) -> List[Any]:
@@ -109,8 +128,8 @@ class ReportCheck:
             raise Stop
 
     def entries(self) -> List[Tuple[int, Leaf]]:
-        """All proven entries, payload and outside, in ledger order."""
-        return sorted({**self.payload, **self.outside}.items())
+        """All proven entries, payload, reads and outside, in ledger order."""
+        return sorted({**self.payload, **self.reads, **self.outside}.items())
 
     def entries_of_case(self) -> List[Leaf]:
         """The payload entries of the report's case, in ledger order."""
@@ -172,6 +191,8 @@ class ReportCheck:
             (is_text(p["software"]["version"]), "/software/version"),
             (isinstance(p["profile"]["json"], dict), "/profile/json"),
             (len(p["entries"]) > 0, "/entries"),
+            (len(p.get("custody", [])) <= MAX_CUSTODY, "/custody"),
+            (p.get("custody_left_out") != 0, "/custody_left_out"),
         ]
         values += [(is_language(tag), "/catalogues/" + tag) for tag in p["catalogues"]]
         for index, line in enumerate(p["withheld"]):
@@ -185,22 +206,25 @@ class ReportCheck:
     # --- Steps 5 to 8: checkpoint, entries, proofs -------------------------------------------------
 
     def step_5_checkpoint(self) -> None:
-        note = self.file["evidence"]["checkpoint"].encode()
+        evidence = self.file["evidence"]
+        self.trusted = Trusted(self.predicate["ledger"], self.pinned)
         try:
-            self.opened = open_checkpoint(note, self.predicate["ledger"], self.pinned)
+            if self.brought.bridges is not None:
+                self.trusted.cross_file(self.brought.bridges)
+            place = "/evidence/bridges"
+            self.bridges = self.trusted.cross(evidence.get("bridges", []), place)
+            self.opened = self.trusted.open(evidence["checkpoint"].encode())
+            join(self.bridges, self.opened.checkpoint, place)
         except Refused as refused:
             self.problems.append(refused.problem)
             raise Stop from None
 
     def read_leaf(self, text: str, place: str) -> Optional[Leaf]:
         try:
-            leaf = read_leaf(text.encode(), self.predicate["ledger"], place)
+            return read_leaf(text.encode(), self.predicate["ledger"], place)
         except Refused as refused:
             self.problems.append(refused.problem)
             return None
-        if leaf.foreign:
-            self.problems.append(leaf.foreign)
-        return leaf
 
     def step_6_payload_leaves(self) -> None:
         before = len(self.problems)
@@ -215,6 +239,26 @@ class ReportCheck:
             last = leaf.seq
             self.payload[leaf.seq] = leaf
             self.digests[leaf.seq] = entry["digests"]
+        last = -1
+        for index, entry in enumerate(self.predicate.get("custody", [])):
+            place = "/predicate/custody/%d" % index
+            leaf = self.read_leaf(entry["leaf"], place + "/leaf")
+            if leaf is None:
+                continue
+            accesses = entry["accesses"]
+            if leaf.seq <= last or leaf.seq in self.payload:
+                why = "Position %d after %d, or it is an entry of the payload." % (leaf.seq, last)
+                self.note("leaf.order", place + "/leaf", why)
+            last = max(last, leaf.seq)
+            if leaf.type != "record.accessed" or leaf.case or leaf.fact is not None:
+                self.note("custody.form", place, "Its entry is not one that records reads.")
+            elif len(entry["digests"]) != 1:
+                self.note("custody.form", place, "Its entry has not exactly one member.")
+            elif not accesses or len(set(accesses)) != len(accesses):
+                self.note("custody.form", place, "It names no read, or one of them twice.")
+            self.reads[leaf.seq] = leaf
+            self.digests[leaf.seq] = entry["digests"]
+            self.accesses[leaf.seq] = accesses
         self.stop_if_any(before)
 
     def step_7_evidence(self) -> None:
@@ -223,17 +267,18 @@ class ReportCheck:
         checkpoint = self.opened.checkpoint
         last = -1
         proven: Set[int] = set()
+        inside = {**self.payload, **self.reads}
         for index, entry in enumerate(self.file["evidence"]["entries"]):
             place = "/evidence/entries/%d" % index
             if "leaf" in entry:
                 leaf = self.read_leaf(entry["leaf"], place + "/leaf")
                 if leaf is None:
                     continue
-                if leaf.seq in self.payload:
+                if leaf.seq in inside:
                     self.stop("evidence.order", place, "Entry %d is in the payload." % leaf.seq)
                 self.outside[leaf.seq] = leaf
-            elif entry["seq"] in self.payload:
-                leaf = self.payload[entry["seq"]]
+            elif entry["seq"] in inside:
+                leaf = inside[entry["seq"]]
             else:
                 self.stop("evidence.order", place, "No payload entry %d." % entry["seq"])
             if leaf.seq <= last:
@@ -246,7 +291,7 @@ class ReportCheck:
             ):
                 why = "The hashes do not lead from entry %d to the checkpoint's root." % leaf.seq
                 self.note("evidence.inclusion", place, why)
-        for seq in self.payload:
+        for seq in inside:
             if seq not in proven:
                 self.note("evidence.absent", "entry %d" % seq, "There is no proof of it.")
         self.stop_if_any(before)
@@ -274,6 +319,12 @@ class ReportCheck:
             if not holds:
                 why = "The trees of %d and %d entries are not shown to be one history."
                 self.stop("evidence.consistency", place, why % (size, here.size))
+        proven = dict(self.entries())
+        for index, bridge in enumerate(self.bridges):
+            leaf = proven.get(bridge.leaf.seq)
+            if leaf is None or leaf.hash != bridge.leaf.hash:
+                why = "Its entry is not among the entries of the report."
+                self.stop("key.rotation", "/evidence/bridges/%d" % index, why)
 
     # --- Steps 9 to 11: the service's entries, keys, signature -------------------------------------
 
@@ -311,26 +362,51 @@ class ReportCheck:
         if not (is_count(spec) and spec == 1) or None in in_force.values():
             self.stop("genesis.form", "entry 0", "Its fact is not that of a ledger's first entry.")
         self.report_key = in_force["report"]
+        self.checkpoint_keys = [(in_force["checkpoint"], Span())]
+        self.stolen = self.trusted.stolen(self.brought)
+        ever = {purpose: [key] for purpose, key in in_force.items()}
         for seq, leaf in sorted(entries.items()):
             if leaf.type != "key.rotated":
                 continue
-            purpose, old, new = leaf.fact_of("purpose"), fact_key(leaf, "old"), fact_key(leaf, "new")
-            if purpose not in ("checkpoint", "report") or old is None or new is None:
-                self.stop("key.rotation", "entry %d" % seq, "Its fact is not that of a rotation.")
-            if in_force[purpose] != old:
+            place, rotation = "entry %d" % seq, rotation_of(leaf)
+            if rotation is None:
+                self.stop("key.rotation", place, "Its fact is not that of a rotation.")
+            purpose, new = rotation.purpose, rotation.new
+            if in_force[purpose] != rotation.old:
                 why = "The key that it replaces is not the one in force."
-                self.stop("key.rotation", "entry %d" % seq, why)
+                self.stop("key.rotation", place, why)
+            if new in ever[purpose]:
+                self.stop("key.rotation", place, "Its new key was in force before.")
+            ever[purpose].append(new)
             in_force[purpose] = new
+            if rotation.since is not None:
+                known = self.stolen.get(rotation.old, rotation.since)
+                self.stolen[rotation.old] = min(rotation.since, known)
             if purpose == "report" and seq < self.own.seq:
                 self.report_key = new
-        if in_force["checkpoint"] not in self.opened.signers:
-            why = "The checkpoint is not signed by a pinned key that is the one now in force, %s."
-            self.stop("key.checkpoint", "/evidence/checkpoint", why % in_force["checkpoint"].hint)
+            if purpose == "checkpoint":
+                self.checkpoint_keys[-1][1].last = seq + 1
+                self.checkpoint_keys.append((new, Span(seq + 1)))
+        size = self.opened.checkpoint.size
+        spans = [span for key, span in self.checkpoint_keys if key in self.opened.signers]
+        if not any(span.holds(size) for span in spans):
+            code = "key.checkpoint"
+            if any(span.last is not None and span.last < size for span in spans):
+                code = "key.retired"
+            why = "The checkpoint is not signed by a trusted key that is the ledger's at this size."
+            self.stop(code, "/evidence/checkpoint", why)
         place = "entry %d" % self.own.seq
         if self.own.fact_of("report") != self.predicate["report"]:
             self.note("issued.report", place, "It puts another report on record.")
         if max(self.payload) > self.own.seq:
             self.note("issued.order", place, "An entry of the payload stands after it.")
+        for seq in self.reads:
+            if seq > self.own.seq:
+                self.note("custody.form", "entry %d" % seq, "The read is later than the report.")
+        custody = [name for name in ("custody", "custody_left_out") if name in self.predicate]
+        if custody and "case" not in self.predicate:
+            why = "A report of no case has no custody."
+            self.note("custody.form", "/predicate/" + custody[0], why)
 
     def step_11_signature(self) -> None:
         envelope = self.file["envelope"]
@@ -485,72 +561,72 @@ class ReportCheck:
 
     def step_16_disclosures(self) -> None:
         before = len(self.problems)
-        for index, text in enumerate(self.file["disclosures"]):
-            place = "/disclosures/%d" % index
-            try:
-                disclosure = Disclosure.parse(text)
-            except ValueError as error:
-                self.note("disclosure.form", place, "The disclosure: %s." % error)
-                continue
-            if disclosure.digest in self.shown:
-                self.note("disclosure.doubled", place, "It stands in the file already.")
-            self.shown[disclosure.digest] = disclosure
+        self.content.read(self.file["disclosures"], "/disclosures", self.note)
         self.stop_if_any(before)
-        for seq, leaf in self.payload.items():
-            if commitment(self.digests[seq]) != leaf.content:
-                why = "Its digests are not those that the leaf is committed to."
-                self.note("content.commitment", "entry %d" % seq, why)
-        self.stop_if_any(before)
+        try:
+            for seq, leaf in [*self.payload.items(), *self.reads.items()]:
+                self.content.entry(leaf, self.digests[seq], self.note)
+            self.content.unreferenced()
+        except Refused as refused:
+            self.problems.append(refused.problem)
+            raise Stop from None
+        for seq in self.reads:
+            self.check_read(seq)
 
-        misplaced: List[Tuple[str, int]] = []
-        members: List[Tuple[Disclosure, int]] = []
-        bad_values: List[Tuple[str, int, str]] = []
-        for seq in self.payload:
-            ahead = [(digest, True) for digest in reversed(self.digests[seq])]
-            while ahead:
-                digest, as_member = ahead.pop()
-                if digest in self.home:
-                    why = "The digest %s is referred to twice." % digest
-                    self.stop("content.doubled_digest", "entry %d" % seq, why)
-                self.home[digest] = seq
-                disclosure = self.shown.get(digest)
-                if disclosure is None:
-                    continue
-                if disclosure.is_member != as_member:
-                    misplaced.append((digest, seq))
-                if disclosure.is_member:
-                    members.append((disclosure, seq))
-                digests, wrong = disclosure.placeholders()
-                if wrong:
-                    bad_values.append((digest, seq, wrong))
-                ahead += [(inner, False) for inner in reversed(digests)]
-        for digest, seq in misplaced:
-            why = "The disclosure %s is a member in an element's place, or the reverse." % digest
-            self.note("disclosure.misplaced", "entry %d" % seq, why)
-        self.stop_if_any(before)
-        taken = Counter((seq, disclosure.pointer) for disclosure, seq in members)
-        for (seq, pointer), count in taken.items():
-            if count > 1:
-                why = "`%s` is disclosed twice." % pointer
-                self.note("content.doubled_pointer", "entry %d" % seq, why)
-        self.stop_if_any(before)
-        for disclosure, seq in members:
-            wrong = disclosure.pointer_problem()
-            if wrong:
-                self.note("disclosure.pointer", "entry %d" % seq, "A disclosure: %s." % wrong)
-        for digest, seq, wrong in bad_values:
-            why = "The disclosure %s: %s." % (digest, wrong)
-            self.note("disclosure.form", "entry %d" % seq, why)
-        for disclosure, seq in members:
-            if disclosure.pointer == "/time":
-                claimed = producer_time(disclosure.value)
-                if claimed is None or claimed != producer_time(self.payload[seq].occurred):
-                    why = "The time that is shown is not the one in the leaf."
-                    self.note("content.time", "entry %d" % seq, why)
-        for digest in self.shown:
-            if digest not in self.home:
-                why = "No entry refers to the disclosure %s." % digest
-                self.stop("disclosure.unreferenced", "/disclosures", why)
+    def check_read(self, seq: int) -> None:
+        """What is shown of a recorded read: of this case's accesses alone."""
+        place, accesses = "entry %d" % seq, self.accesses[seq]
+        member = self.shown.get(self.digests[seq][0])
+        if member is None:
+            return
+        value = member.value
+        if (
+            member.pointer != "/data/accesses"
+            or not (isinstance(value, list) and value)
+            or not all(is_placeholder(item) for item in value)
+        ):
+            self.note("custody.form", place, "What is shown is not a list of reads.")
+            return
+        elements = [item["..."] for item in value]
+        if not set(accesses) <= set(elements):
+            self.note("custody.form", place, "A read that is named is not among the entry's.")
+        allowed = set()  # what may be shown beneath this entry
+        for digest in elements:
+            if digest not in self.shown or digest not in accesses:
+                continue
+            access = self.shown[digest].value
+            if self.concerns_case(access):
+                allowed.add(digest)
+            allowed.update(self.cases_of(access))
+        for digest, home in self.home.items():
+            if home != seq or digest not in self.shown or digest == member.digest:
+                continue
+            if digest not in allowed:
+                self.note("custody.foreign", place, "A read of another case is shown.")
+
+    def cases_of(self, access: Any) -> List[str]:
+        """Digests of those shown elements of `cases` in a read that are this report's case."""
+        cases = access.get("cases") if isinstance(access, dict) else None
+        return [
+            item["..."]
+            for item in (cases if isinstance(cases, list) else [])
+            if is_placeholder(item)
+            and item["..."] in self.shown
+            and isinstance(self.shown[item["..."]].value, dict)
+            and self.shown[item["..."]].value.get("case") == self.predicate.get("case")
+        ]
+
+    def concerns_case(self, access: Any) -> bool:
+        """[Recorded reads]"""
+        case = self.predicate.get("case")
+        if not isinstance(access, dict) or case is None:
+            return False
+        return (
+            access.get("case") == case
+            or "cases_more" in access
+            or "every_case" in access
+            or bool(self.cases_of(access))
+        )
 
     def step_17_states(self) -> None:
         """[The state of each digest]"""
@@ -570,6 +646,8 @@ class ReportCheck:
             if digest in self.shown:
                 self.state[digest] = "shown"
                 continue
+            if seq in self.reads and digest not in self.digests[seq] + self.accesses[seq]:
+                continue  # a read of another case: no state
             covering = [erasure for erasure in self.erasures if erasure.covers(digest, seq)]
             for erasure in covering:
                 erasure.explains = True
@@ -603,7 +681,11 @@ class ReportCheck:
                     why = "No entry refers to what is said to be withheld."
                     self.note("withheld.unreferenced", place, why)
         self.manifest = set(manifest)
-        self.hidden = {self.home[digest] for digest, s in self.state.items() if s != "shown"}
+        self.hidden = {
+            self.home[digest]
+            for digest, state in self.state.items()
+            if state != "shown" and self.home[digest] in self.payload
+        }
         for erasure in self.erasures:
             if erasure.outside and not erasure.explains:
                 why = "It erased nothing of this report."
@@ -640,6 +722,10 @@ class ReportCheck:
                         self.note("judgement.reference", at, why)
                 elif "digest" in argument:
                     self.check_datum(argument, sentence["entries"] or everywhere, at)
+        for index, line in enumerate(judgement["findings"]):
+            if line["sentence"]["template"] != "finding." + line["code"]:
+                why = "Its template is not `finding.%s`." % line["code"]
+                self.note("judgement.reference", "%s/findings/%d" % (place, index), why)
         for index, line in enumerate(judgement["timeline"]):
             self.check_position(line["seq"], "%s/timeline/%d" % (place, index))
         for index, edge in enumerate(judgement["graph"]):
@@ -674,6 +760,10 @@ class ReportCheck:
         roots = {here.size: here.root}
         for proof in self.file["evidence"].get("consistency", []):
             roots[proof["size"]] = base64_bytes(proof["root"])
+        for bridge in self.bridges:
+            roots[bridge.checkpoint.size] = bridge.checkpoint.root
+            self.words += [(bridge.checkpoint.size, time) for time in bridge.witnesses.values()]
+        self.words += [(here.size, time) for time in self.opened.witnesses.values()]
         for index, data in enumerate(self.outside_checkpoints):
             place = "checkpoint %d from outside" % (index + 1)
             checkpoint = self.usable(data)
@@ -684,25 +774,52 @@ class ReportCheck:
                 continue
             elif checkpoint.root == roots[checkpoint.size]:
                 self.anchored = True
+                self.words.append((checkpoint.size, None))
             elif checkpoint.size <= here.size:
                 why = "The ledger showed someone another history of %d entries." % checkpoint.size
                 self.note("outside.contradiction", place, why)
+        self.check_stolen_keys()
+
+    def check_stolen_keys(self) -> None:
+        """[Stolen keys]"""
+
+        def covered(key: VerifierKey) -> int:
+            since = self.stolen[key]
+            return max((size for size, time in self.words if is_older(time, since)), default=0)
+
+        for index, (key, span) in enumerate(self.checkpoint_keys):
+            if key not in self.stolen or (span.last is not None and covered(key) >= span.last):
+                continue
+            first, end = max(covered(key), span.first), None
+            for later, later_span in self.checkpoint_keys[index + 1 :]:
+                if later in self.pinned:
+                    end = later_span.first
+                    break
+            for seq, _ in self.entries():
+                if first <= seq and (end is None or seq < end):
+                    why = "The key %s was stolen, and nothing from outside is older." % key.hint
+                    self.note("key.compromised", "entry %d" % seq, why)
+        if self.report_key in self.stolen and covered(self.report_key) <= self.own.seq:
+            why = "The report key was stolen, and nothing from outside is older."
+            self.note("key.compromised", "entry %d" % self.own.seq, why)
 
     def usable(self, data: bytes) -> Optional[Checkpoint]:
-        """A checkpoint of this ledger on which a signature of a pinned key, the ledger's or a
-        witness's, verifies, and none fails. [Signed notes]"""
+        """A checkpoint of this ledger on which a signature of a trusted key of the ledger (at a
+        size that it signs) or of a pinned witness verifies, and none fails. [Signed notes]"""
         try:
             checkpoint = Checkpoint.parse(data)
         except ValueError:
             return None
-        ledger = self.predicate["ledger"]
-        if checkpoint.origin != ledger:
+        if checkpoint.origin != self.predicate["ledger"]:
             return None
+        spans = self.trusted.spans
+        keys = [key for key in spans if spans[key].holds(checkpoint.size)]
+        keys += [key for key in self.pinned if key.type == TYPE_COSIGNATURE]
         found = [
             key.verify(checkpoint.note.text, line.signature)
-            for key in self.pinned
+            for key in keys
             for line in checkpoint.note.lines
-            if line.is_of(key) and (key.type == TYPE_COSIGNATURE or key.name == ledger)
+            if line.is_of(key)
         ]
         return checkpoint if found and all(found) else None
 
@@ -720,7 +837,7 @@ class ReportCheck:
             freshness = "contradicted"
         elif not intact:
             freshness = "not_proven"
-        elif self.opened.witnesses:
+        elif vouched_at(self.brought.policy, self.opened.witnesses) is not None:
             freshness = "witnessed"
         else:
             freshness = "anchored" if self.anchored else "not_proven"
@@ -729,6 +846,8 @@ class ReportCheck:
             "sequence": sequence,
             "freshness": freshness,
         }
+        if integrity and all(p.code == "key.compromised" for p in integrity):
+            verdicts["integrity"] = "unprovable"
         for name in ("elements", "controls"):
             if intact:
                 stated = self.predicate["judgement"][name]
@@ -756,15 +875,6 @@ class ReportCheck:
             for key, time in self.opened.witnesses.items()
         ]
         return lines
-
-
-def fact_key(leaf: Leaf, name: str) -> Optional[VerifierKey]:
-    """A verifier key of type 0x01 in a fact, or None."""
-    try:
-        key = VerifierKey.parse(leaf.fact_of(name))
-    except ValueError:
-        return None
-    return key if key.type == TYPE_ED25519 else None
 
 
 def erasure_of(leaf: Leaf, outside: bool) -> Optional[Erasure]:

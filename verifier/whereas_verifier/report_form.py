@@ -119,9 +119,20 @@ EVIDENCE_ENTRY = one_of(
 
 CONSISTENCY = members({"size": a_count, "root": a_base64_hash, "path": list_of(a_base64_hash)})
 
+BRIDGE = members(
+    {
+        "leaf": a_string,
+        "path": list_of(a_base64_hash),
+        "checkpoint": a_string,
+        "consistency": list_of(a_base64_hash),
+    }
+)
+
+BRIDGES_FILE = members({"checkpoint": a_string, "bridges": list_of(BRIDGE)})
+
 EVIDENCE = members(
     {"checkpoint": a_string, "entries": list_of(EVIDENCE_ENTRY)},
-    {"consistency": list_of(CONSISTENCY, empty=False)},
+    {"consistency": list_of(CONSISTENCY, empty=False), "bridges": list_of(BRIDGE, empty=False)},
 )
 
 # The payload's encoding, the number of signatures and the signature itself have codes of their
@@ -234,7 +245,17 @@ PREDICATE = members(
             )
         ),
     },
-    {"case": an_id, "supersedes": an_id},
+    {
+        "case": an_id,
+        "supersedes": an_id,
+        "custody": list_of(
+            members(
+                {"leaf": a_string, "digests": list_of(a_digest), "accesses": list_of(a_digest)}
+            ),
+            empty=False,
+        ),
+        "custody_left_out": a_count,
+    },
 )
 
 PAYLOAD = members(
