@@ -55,6 +55,7 @@ pub struct LedgerState {
     pub anchors: Vec<AnchorInfo>,
     /// How the last verification by the service itself ended; absent before the first, and where none is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = VerificationInfo, required = false)]
     pub verification: Option<VerificationInfo>,
 }
 

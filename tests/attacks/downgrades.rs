@@ -239,7 +239,9 @@ fn weaker_forms_are_refused_each_with_its_code() -> Outcome {
     );
 
     // One key in two roles: a cosignature is no signature of the ledger, and the other way round.
-    let seed = whereas::keyring::read_signing_key(&forger.paths.keyring.join("checkpoint.pem"));
+    let id = hex::encode(forger.keyring.checkpoint().vkey().id());
+    let file = forger.paths.keyring.join(format!("checkpoint-{id}.pem"));
+    let seed = whereas::keyring::read_signing_key(&file);
     let seed = seed.map_err(|e| e.to_string())?;
     let cosigner = Cosigner::new(ORIGIN, seed).ok_or("a key name")?;
     let cosigned = with(&cosigner.cosign(&text, 1));

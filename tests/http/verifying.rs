@@ -106,7 +106,7 @@ fn the_exit_code_says_what_verifying_a_ledger_came_to() {
     std::fs::write(path("text"), "no export at all ".repeat(100)).unwrap();
     let said = printed(&verify(&["--export", "text"]), 1);
     assert!(
-        said.contains("export.form") && said.contains("nothing that a signed"),
+        said.contains("export.form") && said.contains("still good: nothing"),
         "{said}"
     );
 

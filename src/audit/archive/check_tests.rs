@@ -195,7 +195,14 @@ async fn a_file_of_another_form_is_refused_and_what_was_read_is_judged() -> Outc
             let mut exchanged = all.clone();
             exchanged.swap(i, i + 1);
             let outcome = check(&packed(&exchanged)?, &key)?;
-            assert_eq!(codes(&outcome), ["export.form"], "{name} exchanged");
+            // A bridge that came after the place where reading ends is not seen.
+            let codes = codes(&outcome);
+            let rest = codes.iter().filter(|c| **c != "key.bridge");
+            assert_eq!(
+                rest.collect::<Vec<_>>(),
+                [&"export.form"],
+                "{name} exchanged"
+            );
         }
     }
     let garbage = check(&[b'x'; 2_000], &key)?;
