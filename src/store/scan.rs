@@ -41,6 +41,21 @@ pub struct ScanCommitment {
     pub note: Option<String>,
 }
 
+/// A stored cosignature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanCosignature {
+    /// Size of the checkpoint.
+    pub size: i64,
+    /// Name of the witness's key.
+    pub name: String,
+    /// Id of the witness's key.
+    pub key_id: Vec<u8>,
+    /// The signature line.
+    pub line: String,
+    /// The witness's time, in seconds since 1970.
+    pub time: i64,
+}
+
 /// A stored report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanReport {
@@ -137,6 +152,16 @@ pub trait LedgerScan: Send {
         after: Option<i64>,
         limit: usize,
     ) -> Result<Vec<ScanCommitment>, StoreError>;
+    /// All cosignatures of the next size, after a size, that has any.
+    ///
+    /// # Errors
+    /// When storage fails.
+    fn cosignatures(&mut self, after: Option<i64>) -> Result<Vec<ScanCosignature>, StoreError>;
+    /// What was put at anchors: place, size, root.
+    ///
+    /// # Errors
+    /// When storage fails.
+    fn anchors(&mut self) -> Result<Vec<(String, i64, Vec<u8>)>, StoreError>;
     /// The type names with their numbers.
     ///
     /// # Errors

@@ -262,8 +262,11 @@ fn members(bytes: &[u8]) -> Vec<Vec<u8>> {
 fn restore(bytes: &[u8], ground: &Ground, data: &Path) -> Result<(Vec<String>, Seen), String> {
     let paths = LedgerPaths::below(data, NAME);
     let done = archive::import(bytes, &paths, NAME, std::slice::from_ref(&ground.key));
+    // The witness's key is pinned as well: cosignatures are a part of the export.
+    let mut audit = audit(ground, data);
+    audit.keys.push(witness_key());
     let found = done
-        .map(|_| (rows(data).unwrap(), run(&audit(ground, data))))
+        .map(|_| (rows(data).unwrap(), run(&audit)))
         .map_err(|e| e.to_string());
     if paths.ledger.exists() {
         std::fs::remove_dir_all(&paths.ledger).unwrap();

@@ -385,7 +385,7 @@ impl Restore {
             });
             self.checkpoints += 1;
             for text in &line.cosignatures {
-                let cosignature = cosignature(line.size, text)
+                let cosignature = read_cosignature(line.size, text)
                     .ok_or_else(|| altered("what stands beside it is no cosignature"))?;
                 self.cosignatures.push(cosignature);
             }
@@ -499,9 +499,10 @@ impl Restore {
     }
 }
 
-/// Reads a signature line of a cosignature/v1: `— <name> <base64(key id ‖ time ‖ signature)>`. Whether it verifies is for
-/// whoever pins the witness.
-fn cosignature(size: u64, text: &str) -> Option<Cosignature> {
+/// Reads a signature line of a cosignature/v1, without its line feed: `— <name> <base64(key id ‖ time ‖ signature)>`.
+/// Whether it verifies is for whoever pins the witness.
+#[must_use]
+pub fn read_cosignature(size: u64, text: &str) -> Option<Cosignature> {
     let (name, blob) = text.strip_prefix("— ")?.split_once(' ')?;
     let blob = decode_b64(blob)?;
     let (key_id, rest) = blob.split_first_chunk::<4>()?;

@@ -17,7 +17,7 @@ use crate::ledger::tile;
 use crate::verify::format::Bridge;
 
 pub use check::verify;
-pub use import::{ImportError, Imported, import};
+pub use import::{ImportError, Imported, import, read_cosignature};
 pub use read::{ArchiveError, Part, Reader};
 pub use write::{ExportError, Filter, Written, write};
 

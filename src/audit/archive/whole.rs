@@ -74,7 +74,7 @@ impl<R: Read> Whole<R> {
         self.sealed(n, first, first + width)?;
         let claimed = self.tiles(n, width)?;
         let mut checkpoints = self.checkpoints(n, first, first + width)?;
-        if n + 1 == self.bundles() {
+        if n + 1 == self.bundles() && self.late.is_none() {
             checkpoints.push((size, self.reader.checkpoint().to_owned()));
         }
         self.n += 1;

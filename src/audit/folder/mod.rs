@@ -4,6 +4,7 @@
 mod content;
 mod derived;
 mod extras;
+mod outside;
 mod sink;
 mod walk;
 

@@ -12,6 +12,7 @@ use crate::store::scan::{LedgerScan, ScanCommitment, ScanEntry};
 use crate::verify::ledger::{Checker, LedgerCode, Read, Stored, Streamed, erasure, read};
 
 use super::content::{ContentKeys, Found, look};
+use super::outside::Cosigned;
 use super::sink::{Collect, NodeRows, Rows};
 use super::{FolderAudit, Progress};
 
@@ -74,6 +75,7 @@ pub(super) fn walk(
         nodes: NodeRows::default(),
         next: 0,
         commits: VecDeque::new(),
+        cosigned: Cosigned::default(),
         commits_after: None,
         commits_ended: false,
         last_commit: None,
@@ -140,6 +142,7 @@ struct Walk<'a> {
     nodes: NodeRows,
     next: u64,
     commits: VecDeque<ScanCommitment>,
+    cosigned: Cosigned,
     commits_after: Option<i64>,
     commits_ended: bool,
     last_commit: Option<ScanCommitment>,
@@ -313,8 +316,12 @@ impl Walk<'_> {
                 .log()
                 .add(LedgerCode::CheckpointAbsent, seq, None, at, text);
         }
+        let lines = self
+            .cosigned
+            .lines(self.scan, commit.size, self.checker.log())?;
+        let note = commit.note.as_ref().map(|note| format!("{note}{lines}"));
         let mut sink = collect(&mut self.rows, &mut self.nodes, &mut self.next);
-        if let Some(note) = &commit.note {
+        if let Some(note) = &note {
             let stored = Stored {
                 note,
                 place: &place,
@@ -403,6 +410,8 @@ impl Walk<'_> {
                 text,
             );
         }
+        self.cosigned.end(self.scan, self.checker.log())?;
+        super::outside::anchors(self.scan, self.checker.log())?;
         self.nodes.reach(self.scan, u64::MAX)?;
         let mut sink = collect(&mut self.rows, &mut self.nodes, &mut self.next);
         let mut streamed = self.checker.finish(unsigned, &mut sink);

@@ -8,12 +8,13 @@ use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel_migrations::MigrationHarness;
 
 use super::schema::{
-    case_file, catalogue, commitment, entry, head, identity, node, report, trace_slot, type_name,
+    anchor, case_file, catalogue, commitment, cosignature, entry, head, identity, node, report,
+    trace_slot, type_name,
 };
 use super::{MIGRATIONS, MIGRATIONS_COUNT, backend};
 use crate::store::StoreError;
 use crate::store::scan::{
-    Cell, Derived, LedgerScan, ScanCommitment, ScanEntry, ScanReport, SchemaItem,
+    Cell, Derived, LedgerScan, ScanCommitment, ScanCosignature, ScanEntry, ScanReport, SchemaItem,
 };
 
 /// No write can come of this connection, and definitions in the file are not trusted. A large page cache is of no use to
@@ -262,6 +263,39 @@ impl LedgerScan for SqliteScan {
             note,
         };
         Ok(rows.into_iter().map(row).collect())
+    }
+
+    fn cosignatures(&mut self, after: Option<i64>) -> Result<Vec<ScanCosignature>, StoreError> {
+        let next: Option<i64> = cosignature::table
+            .filter(cosignature::size.gt(after.unwrap_or(i64::MIN)))
+            .select(diesel::dsl::min(cosignature::size))
+            .get_result(&mut self.connection)
+            .map_err(backend)?;
+        let Some(size) = next else {
+            return Ok(Vec::new());
+        };
+        type Row = (i64, String, Vec<u8>, String, i64);
+        let rows: Vec<Row> = cosignature::table
+            .filter(cosignature::size.eq(size))
+            .order((cosignature::name, cosignature::key_id))
+            .load(&mut self.connection)
+            .map_err(backend)?;
+        let row = |(size, name, key_id, line, time): Row| ScanCosignature {
+            size,
+            name,
+            key_id,
+            line,
+            time,
+        };
+        Ok(rows.into_iter().map(row).collect())
+    }
+
+    fn anchors(&mut self) -> Result<Vec<(String, i64, Vec<u8>)>, StoreError> {
+        anchor::table
+            .order((anchor::place, anchor::size))
+            .select((anchor::place, anchor::size, anchor::root))
+            .load(&mut self.connection)
+            .map_err(backend)
     }
 
     fn type_names(&mut self) -> Result<Vec<(i64, String)>, StoreError> {
