@@ -1,14 +1,16 @@
 //! Files that somebody changed.
 
 use serde_json::{Value, json};
+use whereas::audit::archive::{self, Content, Filter, Manifest, Scope};
 use whereas::ledger::checkpoint::Checkpoint;
 use whereas::ledger::dsse::{IN_TOTO, pae};
-use whereas::ledger::{Hash, b64, decode_b64, sha256};
+use whereas::ledger::{Hash, Id16, b64, decode_b64, sha256};
+use whereas::store::StoreError;
 
 use crate::Job;
 use crate::dice::Dice;
 use crate::forger::Forger;
-use crate::ground::Ground;
+use crate::ground::{Ground, ORIGIN};
 
 /// A byte changed, put in, or taken away; or the end.
 fn bytes(dice: &mut Dice, text: &[u8]) -> Vec<u8> {
@@ -242,4 +244,124 @@ pub fn outside(ground: &Ground, forger: &Forger) -> Vec<Job> {
         checkpoints: vec![checkpoint],
     };
     cases.into_iter().map(make).collect()
+}
+
+struct Everything;
+
+impl Filter for Everything {
+    fn shows(&mut self, _: Option<&Id16>) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+}
+
+/// The members of a tar file, each with its header, and what follows the last.
+fn members(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    let mut rest = bytes;
+    while rest.len() >= 512 && rest[0] != 0 {
+        let size = std::str::from_utf8(&rest[124..135]).unwrap();
+        let size = usize::from_str_radix(size.trim_matches(['\0', ' ']), 8).unwrap();
+        let end = 512 + size.div_ceil(512) * 512;
+        found.push(rest[..end].to_vec());
+        rest = &rest[end..];
+    }
+    found.push(rest.to_vec());
+    found
+}
+
+const RESTORING: [&[u8]; 6] = [
+    b"sealed/",
+    b"catalogues/",
+    b"reports/",
+    b"cases/",
+    b"traces/",
+    b"lookups/",
+];
+
+/// Exports of every kind, and what somebody made of them.
+pub fn exports(ground: &Ground, dice: &mut Dice, many: u64) -> Vec<Job> {
+    let ledger = ground.open().unwrap();
+    let (head, note) = ledger.checkpoint().unwrap();
+    let blind = ledger.keyring().id.blind("case", "C-2");
+    let case = ledger.reader().case_by_blind(&blind).unwrap().unwrap();
+    let case = Scope::Case {
+        case: case.pseudonym,
+    };
+    let range = Scope::Range { first: 7, last: 23 };
+    let kinds = [
+        (Scope::Whole, Content::None),
+        (Scope::Whole, Content::Digests),
+        (Scope::Whole, Content::Disclosed),
+        (Scope::Whole, Content::Sealed),
+        (range, Content::Digests),
+        (range, Content::None),
+        (case, Content::Disclosed),
+    ];
+    let mut good = Vec::new();
+    for (scope, content) in kinds {
+        let manifest = Manifest {
+            v: archive::VERSION,
+            ledger: ORIGIN.to_owned(),
+            size: head.size,
+            scope,
+            content,
+            exported: "2026-01-13T00:00:00.000000Z".to_owned(),
+            software: "whereas test".to_owned(),
+        };
+        let written = archive::write(&ledger, &manifest, &note, &mut Everything, Vec::new());
+        good.push((format!("{scope:?} {content:?}"), written.unwrap().1));
+    }
+    drop(ledger);
+    let mut jobs: Vec<Job> = good
+        .iter()
+        .map(|(_, bytes)| job("export", "good", bytes.clone()))
+        .collect();
+    for n in 0..many {
+        let (kind, file) = dice.pick(&good).clone();
+        let mut pieces = members(&file);
+        let at = dice.below(pieces.len() - 1);
+        let what = if n % 4 == 0 {
+            let to = dice.below(pieces.len() - 1);
+            match dice.below(4) {
+                0 => {
+                    pieces.remove(at);
+                    "left out"
+                }
+                1 => {
+                    pieces.insert(to, pieces[at].clone());
+                    "doubled"
+                }
+                2 => {
+                    pieces.swap(at, to);
+                    "exchanged"
+                }
+                _ => {
+                    let cut = dice.below(pieces[at].len());
+                    pieces[at].truncate(cut);
+                    pieces.truncate(at + 1);
+                    "cut"
+                }
+            }
+        } else {
+            // Within the member's bytes: its header stays, and so does its length.
+            let piece = &mut pieces[at];
+            // What only restoring needs, a verifier without the keyring may pass over.
+            if piece.len() <= 512 || RESTORING.iter().any(|name| piece.starts_with(name)) {
+                continue;
+            }
+            let place = 512 + dice.below(piece.len() - 512);
+            piece[place] = match dice.below(3) {
+                0 => *dice.pick(b"A0f/+=\n\" {}[],:x"),
+                1 => piece[place] ^ (1 << dice.below(8)),
+                _ => piece[512 + dice.below(piece.len() - 512)],
+            };
+            "a byte changed"
+        };
+        jobs.push(job(
+            "export",
+            format!("{kind}, member {at} {what}"),
+            pieces.concat(),
+        ));
+    }
+    jobs
 }

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Set, Tuple
 from .basics import ZEROS, base64_bytes, is_count, is_digest
 from .collect import Cases, Identities, Tree
 from .content import Content
-from .export_form import CHECKPOINT, END, MANIFEST, SEALED, an_object, content_shape, part_shape
-from .export_form import read_list, read_object, tile_number
+from .export_form import BRIDGES, CHECKPOINT, END, MANIFEST, SEALED, an_object, content_shape
+from .export_form import part_shape, read_list, read_object, signed_note, tile_number
 from .fast_leaf import leaf_reader
 from .keys import ED25519, TYPE_COSIGNATURE, TYPE_ED25519, ToolError, VerifierKey, cosignature_time
 from .leaf import ERASURES
@@ -21,7 +21,7 @@ from .problems import Problem, Refused, Result
 from .report_form import FormError
 from .tar_stream import Members
 from .tree import tree_root, verify_inclusion
-from .trust import Brought, Trusted, fact_key, rotation_of
+from .trust import Brought, Trusted, fact_key, is_older, join, rotation_of
 
 BUNDLE = 256
 RESTORING = ("catalogues", "reports", "cases", "traces", "lookups")
@@ -57,6 +57,7 @@ class Change:
     size: int
     old: VerifierKey
     new: VerifierKey
+    since: Optional[int] = None  # from when on `old` may have been in other hands
     bridged: bool = False
     looked_for: bool = False
 
@@ -87,6 +88,7 @@ class ExportCheck:
         self.by_digests = False  # some disclosure is not there
         self.unseen: List[List[int]] = []  # ranges of entries with content and no line
         self.vouched = False
+        self.words: List[Tuple[int, Optional[int]]] = []  # word from outside: size, time
         self.good_to = 0
         self.tiles: Dict[int, List[bytes]] = {}  # by level: hashes of its tile that is not full
         self.outside = [parsed(data) for data in outside]
@@ -279,7 +281,7 @@ class ExportCheck:
 
     def altered(self, leaf: Any, stored: bytes, after: List[Any], line: Any) -> bytes:
         """The hash that counts, of a leaf and the tile's that differ."""
-        found = parsed(line["note"].encode()) if line else None
+        found = parsed(signed_note(line)) if line else None
         trial = Tree()
         trial.size, trial.nodes = self.tree.size, list(self.tree.nodes)
         trial.add(leaf.hash)
@@ -338,7 +340,7 @@ class ExportCheck:
             return
         if not self.checkpoint_keys or rotation.old != self.checkpoint_keys[-1]:
             self.note("key.rotation", place, "The key that it replaces is not in force.")
-        self.changes.append(Change(seq + 1, rotation.old, rotation.new))
+        self.changes.append(Change(seq + 1, rotation.old, rotation.new, rotation.since))
         self.checkpoint_keys.append(rotation.new)
 
     def erasure(self, leaf: Any, seq: int) -> None:
@@ -360,7 +362,7 @@ class ExportCheck:
     def signed_checkpoint(self, line: Dict[str, Any]) -> None:
         place = "checkpoint of size %d" % line["size"]
         try:
-            checkpoint = Checkpoint.parse(line["note"].encode())
+            checkpoint = Checkpoint.parse(signed_note(line))
         except ValueError as error:
             self.note("checkpoint.form", place, "It: %s." % error)
             return
@@ -395,6 +397,7 @@ class ExportCheck:
                     signers.append(key)
         if not signers and not wrong:
             self.note("checkpoint.key", place, "The key in force did not sign it.")
+        self.words += [(size, time) for time in witnessed.values()]
         if vouched_at(self.brought.policy, witnessed) is not None:
             self.vouched = True
         for change in self.changes:
@@ -448,8 +451,16 @@ class ExportCheck:
     def read_part(self, note: bytes) -> None:
         scope, content = self.manifest["scope"], self.manifest["content"]
         wanted = scope.get("range")
+        trusted = Trusted(self.origin, self.pinned)
+        if self.members.name == "bridges.json":
+            file = read_object(self.members.take(), BRIDGES, "bridges.json")
+            try:
+                bridges = trusted.cross(file["bridges"], "bridges.json")
+                join(bridges, self.checkpoint, "bridges.json")
+            except Refused as refused:
+                self.note("key.bridge", *refused.parts[1:])
         try:
-            opened = Trusted(self.origin, self.pinned).open(note)
+            opened = trusted.open(note)
             self.opened = True
             self.vouched = vouched_at(self.brought.policy, opened.witnesses) is not None
         except Refused as refused:
@@ -491,7 +502,8 @@ class ExportCheck:
                 self.check_content(leaf, line)
             elif leaf.content and content != "none":
                 self.note_unseen(leaf.seq)
-        if wanted and absent is None and expected <= min(wanted["last"], size - 1):
+        ended = self.members.name == "end.json"  # else the file breaks off here
+        if wanted and ended and absent is None and expected <= min(wanted["last"], size - 1):
             absent = expected
         if absent is not None:
             self.note("entry.absent", "entry %d" % absent, "It is of the range, and not there.")
@@ -534,13 +546,38 @@ class ExportCheck:
             if not joined:
                 self.note("key.pin", "", "Nothing joins the ledger's keys to a pinned one.")
         self.compare_outside()
+        if self.whole:
+            self.weigh_stolen_keys()
+
+    def weigh_stolen_keys(self) -> None:
+        """Section [Stolen keys]."""
+        size, changes = self.manifest["size"], self.changes
+        for index, key in enumerate(self.checkpoint_keys):
+            change = changes[index] if index < len(changes) else None
+            told = [since for stolen, since in self.brought.stolen if stolen == key]
+            told += [change.since] if change and change.since is not None else []
+            if not told:
+                continue
+            since = min(told)
+            covered = max((s for s, time in self.words if is_older(time, since)), default=0)
+            if change and covered >= change.size:
+                continue
+            first, end = max(covered, changes[index - 1].size if index else 0), size
+            for later in range(index + 1, len(self.checkpoint_keys)):
+                if self.checkpoint_keys[later] in self.pinned:
+                    end = min(end, changes[later - 1].size)
+                    break
+            if first < end:
+                why = "%s was stolen, and nothing from outside is older." % key.hint
+                self.note("key.compromised", "entry %d" % first, why)
 
     def compare_outside(self) -> None:
         size = self.manifest["size"]
-        history = {*self.pinned, *self.checkpoint_keys}
-        keys = [k for k in history if k.type == TYPE_COSIGNATURE or k.name == self.origin]
+        own = [k for k in self.pinned if k.type == TYPE_COSIGNATURE or k.name == self.origin]
+        foreign = [k for k in own if k not in self.checkpoint_keys]
         for index, checkpoint in enumerate(self.outside):
             place = "checkpoint %d from outside" % (index + 1)
+            keys = [*foreign, *self.in_force(checkpoint.size if checkpoint else 0)]
             signed = checkpoint is not None and checkpoint.origin == self.origin and [
                 key.verify(checkpoint.note.text, line.signature)
                 for key in keys
@@ -557,6 +594,17 @@ class ExportCheck:
                 self.note("outside.contradiction", place, "It is of another history.")
             else:
                 self.anchored = True
+                self.words.append((checkpoint.size, None))
+
+    def in_force(self, size: int) -> List[VerifierKey]:
+        """The checkpoint keys that sign a size: one, or at a bridge two."""
+        found = []
+        for index, key in enumerate(self.checkpoint_keys):
+            first = self.changes[index - 1].size if index else 0
+            last = self.changes[index].size if index < len(self.changes) else size
+            if first <= size <= last:
+                found.append(key)
+        return found
 
     def verdicts(self) -> Dict[str, Any]:
         touched = {verdict for code in self.codes for verdict in verdicts_of(code)}
@@ -571,9 +619,13 @@ class ExportCheck:
             return good if looked else "not_checked"
 
         integrity = "broken" if "integrity" in touched else "intact"
+        if integrity == "broken" and not any(
+            "integrity" in verdicts_of(code) for code in self.codes - {"key.compromised"}
+        ):
+            integrity = "unprovable"
         if self.codes & {"outside.contradiction", "outside.truncated"}:
             freshness = "contradicted"
-        elif integrity == "broken" or "keys" in touched or not self.complete:
+        elif integrity != "intact" or "keys" in touched or not self.complete:
             freshness = "not_proven"
         elif self.vouched:
             freshness = "witnessed"
@@ -641,7 +693,7 @@ def verdicts_of(code: str) -> Tuple[str, ...]:
         return ("sequence",)
     if code.startswith("content.") or code == "erasure.form":
         return ("content",)
-    if code.startswith("key."):
+    if code.startswith("key.") and code != "key.compromised":
         return ("keys",)
     # What cannot be read, or is not there, may belong to a case.
     if code in ("leaf.form", "leaf.unknown_member", "leaf.not_canonical", "entry.absent"):

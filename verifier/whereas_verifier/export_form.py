@@ -5,12 +5,18 @@ from typing import Any, Callable, Dict, Iterator, List
 
 from .basics import is_origin
 from .problems import Refused
-from .report_form import Shape, a_count, a_string, a_time, an_id, kind, list_of, members
+from .report_form import BRIDGE, Shape, a_count, a_string, a_time, an_id, kind, list_of, members
 from .strict_json import FILE_LIMITS, JsonError, read_json
 
 RANGE = members({"range": members({"first": a_count, "last": a_count})})
 CASE = members({"case": members({"case": an_id})})
 CONTENTS = ("none", "digests", "disclosed", "sealed")
+
+
+def signed_note(line: Dict[str, Any]) -> bytes:
+    """A checkpoint of a list, with the lines of the witnesses that cosigned it."""
+    lines = [text + "\n" for text in line.get("cosignatures", [])]
+    return (line["note"] + "".join(lines)).encode()
 
 
 def a_scope(value: Any, place: str) -> None:
@@ -29,7 +35,10 @@ MANIFEST = members(
         "software": a_string,
     }
 )
-CHECKPOINT = members({"size": a_count, "note": a_string})
+CHECKPOINT = members(
+    {"size": a_count, "note": a_string}, {"cosignatures": list_of(a_string, empty=False)}
+)
+BRIDGES = members({"bridges": list_of(BRIDGE, empty=False)})
 SEALED = members({"seq": a_count, "slot": a_string, "sealed": a_string})
 END = members({"entries": a_count})
 DIGESTS = {"digests": list_of(a_string)}

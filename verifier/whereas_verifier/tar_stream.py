@@ -24,6 +24,8 @@ class Members:
         data = self.file.read(padded)
         if len(data) < padded:
             raise Refused("export.truncated", self.name or "", "The file ends within a member.")
+        if any(data[size:]):
+            raise Refused("export.form", self.name or "", "A member is not padded with zeros.")
         self.next_header()
         return data[:size]
 

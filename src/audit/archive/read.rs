@@ -11,7 +11,7 @@ use super::{
 };
 use crate::ledger::note::MAX_NOTE;
 use crate::ledger::tile::{self, WIDTH};
-use crate::ledger::{Hash, MAX_LEAF};
+use crate::ledger::{Hash, MAX_LEAF, Timestamp};
 use crate::verify::format::Bridge;
 
 /// Longest member that is read: a bundle of the longest leaves, a piece of a list whose last line is the longest
@@ -121,6 +121,9 @@ impl<R: Read> Reader<R> {
         };
         if manifest.v != VERSION {
             return Err(form(format!("it says version {}", manifest.v)));
+        }
+        if Timestamp::parse_canonical(&manifest.exported).is_none() {
+            return Err(form("its export.json does not tell when it was taken"));
         }
         let checkpoint = match source.member()? {
             Some((name, bytes)) if name == CHECKPOINT && bytes.len() <= MAX_NOTE => {

@@ -274,6 +274,9 @@ fn keys(s: &Streamed) -> Verdict<LedgerKeys> {
             LedgerKeys::NotChecked,
             "The source breaks off before entry 0 names the ledger's keys.",
         )
+    } else if s.covered == Covered::Beginning {
+        let text = "The source breaks off: which keys its newest checkpoints bear, and whether the pinned one is among them, is not known.";
+        verdict(LedgerKeys::NotChecked, text)
     } else {
         let text = "The key that was in force at each checkpoint is pinned, or joined to a pinned one by checkpoints that both keys signed.";
         verdict(LedgerKeys::Good, text)
