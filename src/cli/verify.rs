@@ -28,7 +28,7 @@ pub enum VerifyCommand {
     Receipt(ReceiptArgs),
     /// Verify a report file
     Report(ReportArgs),
-    /// Verify a whole ledger: a data folder, or a log on the web
+    /// Verify a whole ledger: a data folder, an export file, or a log on the web
     Ledger(super::verify_ledger::LedgerArgs),
     /// Compare checkpoints that different people hold: has the ledger shown all of them one history?
     Checkpoints(CheckpointsArgs),

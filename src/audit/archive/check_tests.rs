@@ -133,6 +133,12 @@ async fn a_whole_export_is_accepted_with_whatever_content() -> Outcome {
     Ok(())
 }
 
+/// A bridge that came after the place where reading ends is not seen.
+fn but_bridges(outcome: &LedgerCheck) -> Vec<&'static str> {
+    let all = codes(outcome);
+    all.into_iter().filter(|c| *c != "key.bridge").collect()
+}
+
 #[tokio::test]
 async fn a_file_of_another_form_is_refused_and_what_was_read_is_judged() -> Outcome {
     let dir = tempfile::tempdir()?;
@@ -161,7 +167,7 @@ async fn a_file_of_another_form_is_refused_and_what_was_read_is_judged() -> Outc
             "not_checked",
             "not_checked",
             "not_proven",
-            "good"
+            "not_checked"
         ]
     );
     assert_eq!(outcome.size, 256);
@@ -175,7 +181,7 @@ async fn a_file_of_another_form_is_refused_and_what_was_read_is_judged() -> Outc
         let list = name.starts_with("checkpoints/");
         let outcome = check(&packed(&without)?, &key)?;
         // A list of checkpoints or of content can be empty: then it is not there, and nobody can tell.
-        if list && outcome.problems.is_empty() {
+        if list && but_bridges(&outcome).is_empty() {
             assert_ne!(outcome.checkpoints, 0);
         } else if name.starts_with("content/") && outcome.problems.is_empty() {
             assert_eq!(verdicts(&outcome)?[2], "incomplete");
@@ -190,19 +196,12 @@ async fn a_file_of_another_form_is_refused_and_what_was_read_is_judged() -> Outc
         let mut doubled = all.clone();
         doubled.insert(i, all[i].clone());
         let outcome = check(&packed(&doubled)?, &key)?;
-        assert_eq!(codes(&outcome), ["export.form"], "{name} twice");
+        assert_eq!(but_bridges(&outcome), ["export.form"], "{name} twice");
         if i + 1 < size {
             let mut exchanged = all.clone();
             exchanged.swap(i, i + 1);
             let outcome = check(&packed(&exchanged)?, &key)?;
-            // A bridge that came after the place where reading ends is not seen.
-            let codes = codes(&outcome);
-            let rest = codes.iter().filter(|c| **c != "key.bridge");
-            assert_eq!(
-                rest.collect::<Vec<_>>(),
-                [&"export.form"],
-                "{name} exchanged"
-            );
+            assert_eq!(but_bridges(&outcome), ["export.form"], "{name} exchanged");
         }
     }
     let garbage = check(&[b'x'; 2_000], &key)?;
