@@ -38,7 +38,8 @@ pub struct LedgerArgs {
     /// An export file, of a whole ledger or a part, instead of the data folder
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     export: Option<PathBuf>,
-    /// A log on the web (C2SP tlog-tiles) instead of the data folder: the address before `/checkpoint`
+    /// A log on the web (C2SP tlog-tiles) instead of the data folder: the address before `/checkpoint`; of a
+    /// ledger of this service `…/v1/ledgers/NAME/log`
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// File with the bearer token that the log wants [default: the environment variable WHEREAS_TOKEN, if it is set]
