@@ -40,10 +40,10 @@ pub enum GrantFault {
     #[error("a ledger's name cannot be empty")]
     EmptyLedgerName,
     /// Sources missing.
-    #[error("a {0} needs at least one source to post for")]
+    #[error("a grant as {0} needs at least one source to post for")]
     NoSource(Role),
     /// Sources that mean nothing.
-    #[error("a {0} does not post, so its grant lists no sources")]
+    #[error("the role {0} does not post, so its grant lists no sources")]
     SourcesNotForRole(Role),
     /// Not a source.
     #[error(
@@ -51,13 +51,13 @@ pub enum GrantFault {
     )]
     BadSource(String),
     /// Cases missing.
-    #[error("a {0} needs cases: list them")]
+    #[error("a grant as {0} needs cases: list them, or grant all where the role allows it")]
     NoCases(Role),
     /// Cases that mean nothing.
-    #[error("a {0} reads no cases, so its grant lists none")]
+    #[error("the role {0} reads no cases, so its grant lists none")]
     CasesNotForRole(Role),
     /// All, where a list is needed.
-    #[error("a {0} never gets all cases: list them")]
+    #[error("the role {0} never gets all cases: list them")]
     CasesMustBeListed(Role),
     /// A case in a ledger that the grant does not reach.
     #[error("the grant lists cases of the ledger {0:?}, which it does not reach")]
