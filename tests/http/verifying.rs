@@ -137,6 +137,60 @@ fn the_exit_code_says_what_verifying_a_ledger_came_to() {
     );
 }
 
+#[test]
+fn a_key_is_replaced_by_command_and_the_old_one_leads_to_the_new() {
+    let mut process = Process::new();
+    let posting = producer(&process);
+    posting
+        .post(&at("/events"), &simple("one", "C-1"))
+        .json(201);
+    let old = process.vkey().to_string();
+    drop(posting);
+    process.terminate();
+    printed(
+        &process.run(&["keys", "rotate", "checkpoint", "--reason", "scheduled"]),
+        0,
+    );
+    process.start();
+    let new = process.vkey().to_string();
+    assert_ne!(old, new);
+
+    // The bridge is in the ledger, so either key leads over all of it.
+    for key in [&old, &new] {
+        let said = printed(&process.run(&["verify", "ledger", "--key", key]), 0);
+        assert!(said.contains("keys: good"), "{said}");
+    }
+    // Beside a receipt of the new key it has to be brought along, by whoever has pinned the old one.
+    let answer = producer(&process).post(&at("/events"), &json!([simple("two", "C-1")]));
+    let receipt = answer.json(201)["items"][0]["receipt"].clone();
+    std::fs::write(process.path().join("receipt"), receipt.as_str().unwrap()).unwrap();
+    let bridges = auditor(&process).get(&at("/keys/bridges"));
+    std::fs::write(process.path().join("bridges"), &bridges.body).unwrap();
+    let one = |more: &[&str]| {
+        let args = [&["verify", "receipt", "receipt", "--key", &old], more].concat();
+        whereas(process.path(), &args)
+    };
+    printed(&one(&[]), 1);
+    printed(&one(&["--bridges", "bridges"]), 0);
+    // What only the stolen key vouches for is not proven.
+    let stolen = format!("{old}=2020-01-01T00:00:00Z");
+    let args = ["verify", "ledger", "--key", &old, "--compromised", &stolen];
+    let said = printed(&process.run(&args), 1);
+    assert!(
+        said.contains("key.compromised") && said.contains("integrity: unprovable"),
+        "{said}"
+    );
+    let unread = [
+        "verify",
+        "ledger",
+        "--key",
+        &old,
+        "--compromised",
+        "yesterday",
+    ];
+    printed(&process.run(&unread), 2);
+}
+
 /// The position that a receipt proves.
 fn issued_seq(receipt: &str) -> u64 {
     let line = receipt.lines().find_map(|l| l.strip_prefix("index "));
