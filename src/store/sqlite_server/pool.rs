@@ -10,6 +10,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
 
 pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite_server");
 
@@ -97,6 +98,22 @@ fn create_private(path: &Path) -> Result<(), AccessStoreError> {
     }
 }
 
+/// Whatever `busy_timeout` says, SQLite does not wait when two processes make one new database a WAL one: the second is
+/// told at once that it is locked. So it waits here, as long as everywhere else.
+fn settle(connection: &mut SqliteConnection) -> QueryResult<()> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        match connection.batch_execute(SETTINGS) {
+            Err(diesel::result::Error::DatabaseError(_, told))
+                if told.message().contains("locked") && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            done => return done,
+        }
+    }
+}
+
 fn connect(path: &Path, read_only: bool) -> Result<SqliteConnection, AccessStoreError> {
     let unavailable =
         |error: String| AccessStoreError::Unavailable(format!("{}: {error}", path.display()));
@@ -105,9 +122,7 @@ fn connect(path: &Path, read_only: bool) -> Result<SqliteConnection, AccessStore
         .ok_or_else(|| unavailable("the path is not UTF-8".to_owned()))?;
     let mut connection =
         SqliteConnection::establish(text).map_err(|e| unavailable(e.to_string()))?;
-    connection
-        .batch_execute(SETTINGS)
-        .map_err(|e| unavailable(e.to_string()))?;
+    settle(&mut connection).map_err(|e| unavailable(e.to_string()))?;
     if read_only {
         connection
             .batch_execute("PRAGMA query_only = ON;")
