@@ -6,17 +6,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
-use whereas::audit::archive::{self, Content, Filter, Manifest, Scope};
+use whereas::audit::archive::{self, Content, Scope};
 use whereas::json::{Limits, canonical, parse};
-use whereas::ledger::Id16;
 use whereas::ledger::note::Vkey;
 use whereas::sequencer::LedgerPaths;
-use whereas::store::StoreError;
 use whereas::verify::{receipt, report};
 
 use crate::dice::Dice;
+use crate::exports::{self, members};
 use crate::forger::{Outcome, copy};
-use crate::ground::{self, Ground, NAME, ORIGIN, open, rows, witness_key};
+use crate::ground::{self, Ground, NAME, open, rows, witness_key};
 use crate::number;
 use crate::observers::{Seen, audit, close, run};
 
@@ -216,45 +215,12 @@ fn a_changed_report_is_refused() -> Outcome {
     Ok(())
 }
 
-struct Nobody;
-
-impl Filter for Nobody {
-    fn shows(&mut self, _: Option<&Id16>) -> Result<bool, StoreError> {
-        Ok(false)
-    }
-}
-
 /// A sealed export of the whole ledger.
 fn export(ground: &Ground) -> Outcome<Vec<u8>> {
     let ledger = open(&ground.data())?;
-    let (checkpoint, note) = ledger.checkpoint()?;
-    let manifest = Manifest {
-        v: archive::VERSION,
-        ledger: ORIGIN.to_owned(),
-        size: checkpoint.size,
-        scope: Scope::Whole,
-        content: Content::Sealed,
-        exported: "2026-01-13T00:00:00.000000Z".to_owned(),
-        software: "whereas test".to_owned(),
-    };
-    let (_, bytes) = archive::write(&ledger, &manifest, &note, &mut Nobody, Vec::new())?;
+    let bytes = exports::export(&ledger, Scope::Whole, Content::Sealed)?;
     close(ledger)?;
     Ok(bytes)
-}
-
-/// The members of a tar archive, each with its header, and what follows the last.
-fn members(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
-    let mut rest = bytes;
-    while rest.len() >= 512 && rest[0] != 0 {
-        let size = std::str::from_utf8(&rest[124..135]).unwrap();
-        let size = usize::from_str_radix(size.trim_matches(['\0', ' ']), 8).unwrap();
-        let end = 512 + size.div_ceil(512) * 512;
-        found.push(rest[..end].to_vec());
-        rest = &rest[end..];
-    }
-    found.push(rest.to_vec());
-    found
 }
 
 /// Restores into a folder that holds nothing but the keyring; gives the rows of what came of it, and what a check of the

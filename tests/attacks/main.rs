@@ -7,6 +7,7 @@
 
 mod dice;
 mod downgrades;
+mod exports;
 mod forger;
 mod given;
 mod ground;

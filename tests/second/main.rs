@@ -10,6 +10,8 @@
 
 #[path = "../attacks/dice.rs"]
 mod dice;
+#[path = "../attacks/exports.rs"]
+mod exports;
 #[path = "../attacks/forger.rs"]
 #[expect(dead_code, reason = "the attacks use all of it")]
 mod forger;

@@ -1,16 +1,16 @@
 //! Files that somebody changed.
 
 use serde_json::{Value, json};
-use whereas::audit::archive::{self, Content, Filter, Manifest, Scope};
+use whereas::audit::archive::{Content, Scope};
 use whereas::ledger::checkpoint::Checkpoint;
 use whereas::ledger::dsse::{IN_TOTO, pae};
-use whereas::ledger::{Hash, Id16, b64, decode_b64, sha256};
-use whereas::store::StoreError;
+use whereas::ledger::{Hash, b64, decode_b64, sha256};
 
 use crate::Job;
 use crate::dice::Dice;
+use crate::exports::{export, members};
 use crate::forger::Forger;
-use crate::ground::{Ground, ORIGIN};
+use crate::ground::Ground;
 
 /// A byte changed, put in, or taken away; or the end.
 fn bytes(dice: &mut Dice, text: &[u8]) -> Vec<u8> {
@@ -246,29 +246,6 @@ pub fn outside(ground: &Ground, forger: &Forger) -> Vec<Job> {
     cases.into_iter().map(make).collect()
 }
 
-struct Everything;
-
-impl Filter for Everything {
-    fn shows(&mut self, _: Option<&Id16>) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-}
-
-/// The members of a tar file, each with its header, and what follows the last.
-fn members(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
-    let mut rest = bytes;
-    while rest.len() >= 512 && rest[0] != 0 {
-        let size = std::str::from_utf8(&rest[124..135]).unwrap();
-        let size = usize::from_str_radix(size.trim_matches(['\0', ' ']), 8).unwrap();
-        let end = 512 + size.div_ceil(512) * 512;
-        found.push(rest[..end].to_vec());
-        rest = &rest[end..];
-    }
-    found.push(rest.to_vec());
-    found
-}
-
 const RESTORING: [&[u8]; 6] = [
     b"sealed/",
     b"catalogues/",
@@ -281,7 +258,6 @@ const RESTORING: [&[u8]; 6] = [
 /// Exports of every kind, and what somebody made of them.
 pub fn exports(ground: &Ground, dice: &mut Dice, many: u64) -> Vec<Job> {
     let ledger = ground.open().unwrap();
-    let (head, note) = ledger.checkpoint().unwrap();
     let blind = ledger.keyring().id.blind("case", "C-2");
     let case = ledger.reader().case_by_blind(&blind).unwrap().unwrap();
     let case = Scope::Case {
@@ -299,17 +275,8 @@ pub fn exports(ground: &Ground, dice: &mut Dice, many: u64) -> Vec<Job> {
     ];
     let mut good = Vec::new();
     for (scope, content) in kinds {
-        let manifest = Manifest {
-            v: archive::VERSION,
-            ledger: ORIGIN.to_owned(),
-            size: head.size,
-            scope,
-            content,
-            exported: "2026-01-13T00:00:00.000000Z".to_owned(),
-            software: "whereas test".to_owned(),
-        };
-        let written = archive::write(&ledger, &manifest, &note, &mut Everything, Vec::new());
-        good.push((format!("{scope:?} {content:?}"), written.unwrap().1));
+        let bytes = export(&ledger, scope, content).unwrap();
+        good.push((format!("{scope:?} {content:?}"), bytes));
     }
     drop(ledger);
     let mut jobs: Vec<Job> = good
