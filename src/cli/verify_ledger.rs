@@ -61,11 +61,11 @@ pub struct LedgerArgs {
     /// proven; may be repeated
     #[arg(long, value_name = "VKEY=TIME")]
     compromised: Vec<String>,
-    /// Leave content out: no keyring is needed
-    #[arg(long)]
+    /// Leave the content of the data folder out: no keyring is needed
+    #[arg(long, conflicts_with_all = ["url", "export"])]
     no_content: bool,
     /// Leave the guard file out, for a copy of the database that comes without it
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["url", "export"])]
     no_guard: bool,
     /// Verdicts that must be good; may be repeated
     #[arg(long = "require", value_enum, value_name = "VERDICT")]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use whereas::ledger::{Id16, Timestamp};
+use whereas::ledger::{Hash, Id16, Timestamp};
 
 use crate::forger::{Entry, Forger, Outcome, Power, copy, without_reports};
 use crate::ground::{self, Ground, NAME, ORIGIN};
@@ -315,4 +315,21 @@ fn a_thinned_index_is_named_row_by_row() -> Outcome {
         said.note(&format!("index/{table}"), &key.lines(&["refused"]));
     }
     said.compare("index")
+}
+
+#[test]
+fn an_identity_that_is_not_the_events_is_named() -> Outcome {
+    let ground = ground::ledger(30)?;
+    let data = copy(&ground.data(), &ground.beside("identity"))?;
+    let forger = Forger::open(&data, NAME, ORIGIN)?;
+    let mut all = forger.entries()?;
+    let at = of_case(&forger, &all)?[1];
+    let members = forger.content(&all[at])?;
+    all[at].leaf.eid = Hash::leaf(b"another event's");
+    forger.set_content(&mut all[at], &members)?;
+    forger.rewrite(without_reports(all), Power::WithKey)?;
+    drop(forger);
+    let seen = look(Observer::PinnedKey, &ground, &data)?;
+    assert_eq!(seen.codes, ["content.identity"], "{}", seen.words);
+    Ok(())
 }

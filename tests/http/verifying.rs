@@ -90,6 +90,8 @@ fn the_exit_code_says_what_verifying_a_ledger_came_to() {
     // What cannot be read or asked for.
     printed(&verify(&["--export", "none"]), 2);
     printed(&verify(&["--export", "export", "--ledger", LEDGER]), 2);
+    printed(&verify(&["--export", "export", "--no-content"]), 2);
+    printed(&verify(&["--export", "export", "--no-guard"]), 2);
     printed(&verify(&["--checkpoint", "none"]), 2);
     let no_receipt = printed(&verify(&["--receipt", "kept"]), 2);
     assert!(

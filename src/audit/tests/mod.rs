@@ -18,7 +18,7 @@ use crate::ledger::note::Vkey;
 use crate::ledger::{Id16, Timestamp, sha256};
 use crate::sequencer::{Clock, Ledger, LedgerPaths, Limits};
 use crate::store::NewReport;
-use crate::verify::ledger::LedgerCheck;
+use crate::verify::ledger::{LedgerCheck, LedgerCode};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -223,4 +223,20 @@ async fn the_folder_is_checked_while_the_service_writes() -> Outcome {
     }
     ledger.close().await;
     Ok(())
+}
+
+#[test]
+fn the_table_of_codes_has_every_code_and_no_other() {
+    let page = include_str!("../../../docs/verify.md");
+    let (_, codes) = page.split_once("## Codes").unwrap_or_default();
+    let (codes, _) = codes.split_once("\n## ").unwrap_or_default();
+    let cells = codes.lines().filter(|l| l.starts_with("| `"));
+    let cells = cells.filter_map(|l| l.split(" | ").next());
+    let mut said: Vec<&str> = cells
+        .flat_map(|c| c.split('`').skip(1).step_by(2))
+        .collect();
+    let mut all: Vec<&str> = LedgerCode::ALL.iter().map(|c| c.as_str()).collect();
+    said.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(said, all);
 }
