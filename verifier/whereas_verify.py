@@ -93,6 +93,7 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
         parser_of_kind.add_argument(
             "--bridges", help="a file of bridges, from a key that you trust to the later ones"
         )
+    for parser_of_kind in (receipt, report, export):
         parser_of_kind.add_argument(
             "--compromised",
             action="append",
@@ -100,7 +101,7 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
             metavar="VKEY=TIME",
             help="a key that somebody else may have held since then; may be repeated",
         )
-    export.set_defaults(bridges=None, compromised=[])
+    export.set_defaults(bridges=None)
     options = parser.parse_args(arguments)
     if options.what == "receipt" and options.disclosures and not options.event:
         parser.error("--disclosures is of use with --event only")

@@ -28,8 +28,10 @@ use serde_json::{Value, json};
 use whereas::audit::archive;
 use whereas::audit::folder::Progress;
 use whereas::audit::source::SourceAudit;
+use whereas::ledger::Timestamp;
 use whereas::ledger::note::Vkey;
 use whereas::verify;
+use whereas::verify::keys::Compromise;
 
 use dice::Dice;
 use forger::{Forger, Outcome};
@@ -45,7 +47,12 @@ pub struct Job {
     pub bytes: Vec<u8>,
     /// Checkpoints that the verifier kept.
     pub checkpoints: Vec<String>,
+    /// Whether the verifier believes that somebody else had the ledger's key all along (exports).
+    pub stolen: bool,
 }
+
+/// Before any entry of these ledgers.
+const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 
 /// What a verifier says of a file, as far as any verifier can establish it.
 #[derive(Debug, PartialEq)]
@@ -96,13 +103,20 @@ fn verdicts_of(kind: &str) -> &'static [&'static str] {
     }
 }
 
+fn stolen(key: &Vkey) -> Compromise {
+    Compromise {
+        key: key.clone(),
+        since: Timestamp::parse_rfc3339(LONG_AGO).unwrap(),
+    }
+}
+
 fn first(job: &Job, keys: &[Vkey]) -> Said {
     if job.kind == "export" {
         let audit = SourceAudit {
             keys: keys.to_vec(),
             checkpoints: Vec::new(),
             entries: Vec::new(),
-            compromised: Vec::new(),
+            compromised: job.stolen.then(|| stolen(&keys[0])).into_iter().collect(),
             threads: 1,
             memory: 1 << 20,
             temporary: std::env::temp_dir(),
@@ -148,7 +162,11 @@ fn second(jobs: &[Job], keys: &[Vkey], dir: &Path) -> Vec<Said> {
             .map(|(k, c): (u32, &String)| file(format!("{i}-{k}.checkpoint"), c.as_bytes()))
             .collect();
         let path = file(format!("{i}.{}", job.kind), &job.bytes);
-        let line = json!({"kind": job.kind, "file": path, "keys": keys, "checkpoints": outside});
+        let stolen = job.stolen.then(|| format!("{}={LONG_AGO}", keys[0]));
+        let stolen: Vec<String> = stolen.into_iter().collect();
+        let line = json!({
+            "kind": job.kind, "file": path, "keys": keys, "checkpoints": outside, "compromised": stolen,
+        });
         lines.extend(format!("{line}\n").into_bytes());
     }
     let mut input = child.stdin.take().unwrap();
@@ -223,7 +241,7 @@ fn agree(ground: &Ground, jobs: &[Job]) -> Outcome {
             .entry(ours.code.clone().unwrap_or_default())
             .or_insert(0) += 1;
         if job.what == "good" {
-            assert!(ours.accepted, "{ours:?}");
+            assert_eq!(ours.accepted, !job.stolen, "{ours:?}");
         }
         if ours != *theirs {
             let name = format!("whereas-disagree-{}.{}", disagreements.len(), job.kind);

@@ -34,6 +34,7 @@ fn job(kind: &'static str, what: impl Into<String>, bytes: Vec<u8>) -> Job {
         kind,
         bytes,
         checkpoints: Vec::new(),
+        stolen: false,
     }
 }
 
@@ -242,6 +243,7 @@ pub fn outside(ground: &Ground, forger: &Forger) -> Vec<Job> {
         kind: "report",
         bytes: ground.report.clone().into_bytes(),
         checkpoints: vec![checkpoint],
+        stolen: false,
     };
     cases.into_iter().map(make).collect()
 }
@@ -283,6 +285,10 @@ pub fn exports(ground: &Ground, dice: &mut Dice, many: u64) -> Vec<Job> {
         .iter()
         .map(|(_, bytes)| job("export", "good", bytes.clone()))
         .collect();
+    jobs.extend(good.iter().map(|(_, bytes)| Job {
+        stolen: true,
+        ..job("export", "good", bytes.clone())
+    }));
     for n in 0..many {
         let (kind, file) = dice.pick(&good).clone();
         let mut pieces = members(&file);

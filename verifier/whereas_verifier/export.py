@@ -21,7 +21,8 @@ from .problems import Problem, Refused, Result
 from .report_form import FormError
 from .tar_stream import Members
 from .tree import tree_root, verify_inclusion
-from .trust import Brought, Trusted, fact_key, is_older, join, rotation_of
+from .trust import Brought, Opened, Trusted, fact_key, is_older, join, only_stolen_keys
+from .trust import rotation_of, stolen_with_heirs
 
 BUNDLE = 256
 RESTORING = ("catalogues", "reports", "cases", "traces", "lookups")
@@ -71,7 +72,7 @@ class ExportCheck:
         self.codes: Set[str] = set()
         self.complete = False  # read to its end
         self.entries_read = False  # all entries were
-        self.opened = False  # the checkpoint of a part
+        self.opened: Optional[Opened] = None  # the checkpoint of a part
         self.whole = True
         self.origin = ""
         self.manifest: Dict[str, Any] = {}
@@ -87,6 +88,7 @@ class ExportCheck:
         self.erased: List[Tuple[int, int]] = []
         self.by_digests = False  # some disclosure is not there
         self.unseen: List[List[int]] = []  # ranges of entries with content and no line
+        self.stolen: Dict[VerifierKey, int] = {}  # the keys of a part, and since when
         self.vouched = False
         self.words: List[Tuple[int, Optional[int]]] = []  # word from outside: size, time
         self.good_to = 0
@@ -460,9 +462,11 @@ class ExportCheck:
             except Refused as refused:
                 self.note("key.bridge", *refused.parts[1:])
         try:
-            opened = trusted.open(note)
-            self.opened = True
-            self.vouched = vouched_at(self.brought.policy, opened.witnesses) is not None
+            self.opened = trusted.open(note)
+            self.stolen = stolen_with_heirs(trusted, self.brought)
+            witnesses = self.opened.witnesses
+            self.vouched = vouched_at(self.brought.policy, witnesses) is not None
+            self.words += [(self.checkpoint.size, time) for time in witnesses.values()]
         except Refused as refused:
             self.note(*refused.parts)
         size, root = self.checkpoint.size, self.checkpoint.root
@@ -548,6 +552,11 @@ class ExportCheck:
         self.compare_outside()
         if self.whole:
             self.weigh_stolen_keys()
+        elif self.opened:
+            times = [time for _, time in self.words]
+            if only_stolen_keys(self.opened.signers, times, self.stolen):
+                why = "Somebody else may have held the key that signed, and no word is older."
+                self.note("key.compromised", "checkpoint", why)
 
     def weigh_stolen_keys(self) -> None:
         """Section [Stolen keys]."""
@@ -615,7 +624,7 @@ class ExportCheck:
         def verdict(name: str, good: str) -> str:
             if name in touched:
                 return "broken"
-            looked = self.entries_read or (name == "keys" and self.opened)
+            looked = self.entries_read or (name == "keys" and self.opened is not None)
             return good if looked else "not_checked"
 
         integrity = "broken" if "integrity" in touched else "intact"

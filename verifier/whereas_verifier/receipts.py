@@ -14,7 +14,7 @@ from .policy import vouched_at
 from .problems import Problem, Refused, Result
 from .strict_json import FILE_LIMITS, JsonError, canonical, pointer_escape, read_json
 from .tree import verify_inclusion
-from .trust import Brought, Trusted, is_older
+from .trust import Brought, Trusted, only_stolen_keys, stolen_with_heirs
 
 
 @dataclass
@@ -82,10 +82,7 @@ def verify_receipt(
             why = "The hashes do not lead from the leaf to the checkpoint's root."
             raise Refused("receipt.inclusion", "path", why)
         stolen = stolen_with_heirs(trusted, brought)
-        if all(
-            key in stolen and not any(is_older(t, stolen[key]) for t in opened.witnesses.values())
-            for key in opened.signers
-        ):
+        if only_stolen_keys(opened.signers, list(opened.witnesses.values()), stolen):
             verdicts["integrity"] = "unprovable"
             why = "Somebody else may have held the key that signed, and no witness was earlier."
             raise Refused("key.compromised", "checkpoint", why)
@@ -112,20 +109,6 @@ def origin_of(checkpoint: bytes) -> str:
         return Checkpoint.parse(checkpoint).origin
     except ValueError as error:
         raise Refused("checkpoint.form", "checkpoint", "The checkpoint: %s." % error) from None
-
-
-def stolen_with_heirs(trusted: Trusted, brought: Brought) -> Dict[VerifierKey, int]:
-    """A thief can make a bridge to a key of his own: a key that is not pinned is stolen with the
-    one before it, unless a witness cosigned the bridge between them earlier. [Stolen keys]"""
-    stolen = trusted.stolen(brought)
-    for _, bridge in sorted(trusted.crossed.items()):
-        old, new = bridge.rotation.old, bridge.rotation.new
-        if old not in stolen or new in trusted.pinned:
-            continue
-        since = stolen[old]
-        if not any(is_older(time, since) for time in bridge.witnesses.values()):
-            stolen[new] = min(since, stolen.get(new, since))
-    return stolen
 
 
 def native_event(event: Dict[str, Any]) -> Dict[str, Any]:

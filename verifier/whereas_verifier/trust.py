@@ -2,7 +2,7 @@
 [Stolen keys]."""
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from .basics import base64_bytes, is_time, microseconds, producer_time
 from .keys import TYPE_COSIGNATURE, TYPE_ED25519, ToolError, VerifierKey, cosignature_time
@@ -213,6 +213,30 @@ def is_older(time: Optional[int], since: int) -> bool:
     """Whether word of a time (seconds since 1970; None: vouched for by the verifier) is older
     than a theft."""
     return time is None or time * 1_000_000 + EPOCH < since
+
+
+def stolen_with_heirs(trusted: Trusted, brought: Brought) -> Dict[VerifierKey, int]:
+    """A thief can make a bridge to a key of his own: a key that is not pinned is stolen with the
+    one before it, unless a witness cosigned the bridge between them earlier. [Stolen keys]"""
+    stolen = trusted.stolen(brought)
+    for _, bridge in sorted(trusted.crossed.items()):
+        old, new = bridge.rotation.old, bridge.rotation.new
+        if old not in stolen or new in trusted.pinned:
+            continue
+        since = stolen[old]
+        if not any(is_older(time, since) for time in bridge.witnesses.values()):
+            stolen[new] = min(since, stolen.get(new, since))
+    return stolen
+
+
+def only_stolen_keys(
+    signers: Iterable[VerifierKey], times: List[Optional[int]], stolen: Dict[VerifierKey, int]
+) -> bool:
+    """Whether somebody else may have held every key that signed, and no word from outside is older
+    than that."""
+    return all(
+        key in stolen and not any(is_older(time, stolen[key]) for time in times) for key in signers
+    )
 
 
 def open_checkpoint(data: bytes, trusted: Trusted) -> Opened:

@@ -7,7 +7,8 @@ use super::*;
 use crate::audit::folder::Progress;
 use crate::audit::source::SourceAudit;
 use crate::ledger::note::Vkey;
-use crate::ledger::{Hash, Leaf};
+use crate::ledger::{Hash, Leaf, Timestamp};
+use crate::verify::keys::Compromise;
 use crate::verify::ledger::{LedgerCheck, OutsideCheckpoint};
 
 /// Enough for a full bundle, a tile of level 1, and a bundle that is not full.
@@ -22,12 +23,21 @@ fn check_with(
     key: &Vkey,
     checkpoints: Vec<OutsideCheckpoint>,
 ) -> Result<LedgerCheck, Box<dyn std::error::Error>> {
+    check_stolen(bytes, key, checkpoints, Vec::new())
+}
+
+fn check_stolen(
+    bytes: &[u8],
+    key: &Vkey,
+    checkpoints: Vec<OutsideCheckpoint>,
+    compromised: Vec<Compromise>,
+) -> Result<LedgerCheck, Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let audit = SourceAudit {
         keys: vec![key.clone()],
         checkpoints,
         entries: Vec::new(),
-        compromised: Vec::new(),
+        compromised,
         threads: 2,
         memory: 1 << 20,
         temporary: dir.path().to_owned(),
@@ -608,5 +618,15 @@ async fn a_part_agrees_with_a_checkpoint_of_its_size_alone() -> Outcome {
     assert_eq!(verdicts(&outcome)?[4], "anchored");
     let outcome = check_with(&bytes, &key, vec![kept(note(Some(2))?)])?;
     assert_eq!(codes(&outcome), ["outside.unusable"]);
+    // Whoever stole the key could have written the part, unless the auditor had its checkpoint before.
+    let stolen = vec![Compromise {
+        key: key.clone(),
+        since: Timestamp::parse_rfc3339("2020-01-01T00:00:00Z")?,
+    }];
+    let outcome = check_stolen(&bytes, &key, Vec::new(), stolen.clone())?;
+    assert_eq!(codes(&outcome), ["key.compromised"]);
+    assert_eq!(verdicts(&outcome)?[0], "unprovable");
+    let outcome = check_stolen(&bytes, &key, vec![kept(note(None)?)], stolen)?;
+    assert_eq!(outcome.problems, []);
     Ok(())
 }

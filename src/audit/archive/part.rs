@@ -13,7 +13,7 @@ use crate::audit::source::{Contents, Fault, SourceAudit, look, note_faults, orde
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::note::Algorithm;
 use crate::ledger::{Hash, Leaf};
-use crate::verify::keys::TrustedKeys;
+use crate::verify::keys::{Compromise, TrustedKeys};
 use crate::verify::ledger::records::{CASE_RECORD, IDENTITY_RECORD, case_record, identity_record};
 use crate::verify::ledger::{
     Extent, LedgerCheck, LedgerCode, PartChecker, PartScope, Pins, Sink, conclude, read,
@@ -82,12 +82,17 @@ pub(super) fn verify<R: Read>(
         .at(checkpoint.size)
         .into_iter()
         .chain(witnesses.cloned());
+    // The auditor's word on stolen keys, the bridges', and what follows from both for keys behind a bridge.
+    let stolen = own.at(checkpoint.size).into_iter().filter_map(|key| {
+        let since = own.stolen_since(&key, &audit.compromised)?;
+        Some(Compromise { key, since })
+    });
     let pins = Pins {
         origin,
+        compromised: stolen.collect(),
         keys: keys.collect(),
         checkpoints: audit.checkpoints.clone(),
         entries: audit.entries.clone(),
-        compromised: audit.compromised.clone(),
     };
     let note = reader.checkpoint().to_owned();
     let (_, parsed) = Checkpoint::parse_unverified(&note)

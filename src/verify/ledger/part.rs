@@ -10,6 +10,7 @@ use crate::ledger::keys::LEDGER_CREATED;
 use crate::ledger::note::{Algorithm, Note, NoteError, Vkey};
 use crate::ledger::proof::verify_inclusion;
 use crate::ledger::{Hash, Id16, Leaf, Timestamp};
+use crate::verify::keys::{Compromise, is_before};
 use crate::verify::service::is_service;
 
 /// Which entries a part holds.
@@ -55,7 +56,7 @@ impl PartChecker {
     pub fn new(pins: Pins, scope: PartScope, checkpoint: Checkpoint, note: &Note<'_>) -> Self {
         let mut log = LedgerLog::default();
         let mut outside = Outside::new(&pins.origin, pins.checkpoints, pins.entries, &mut log);
-        let confirmed = signed(&checkpoint, note, &pins.keys, &mut outside, &mut log);
+        let signers = signed(&checkpoint, note, &pins.keys, &mut outside, &mut log);
         let keys = KeyHistory::default();
         if outside.wants_root(checkpoint.size) {
             outside.compare(
@@ -66,6 +67,13 @@ impl PartChecker {
                 &mut log,
             );
         }
+        stolen(
+            checkpoint.size,
+            &signers,
+            &pins.compromised,
+            &outside,
+            &mut log,
+        );
         let next = match scope {
             PartScope::Range { first, .. } => first,
             PartScope::Case(_) => 0,
@@ -75,7 +83,7 @@ impl PartChecker {
             pinned: pins.keys,
             scope,
             checkpoint,
-            confirmed,
+            confirmed: !signers.is_empty(),
             before: None,
             next,
             read: 0,
@@ -104,7 +112,7 @@ impl PartChecker {
                 self.log
                     .add(code, None, None, format!("place {nth} of the part"), text);
                 // It takes a position; that the position is empty would be told twice.
-                self.next += 1;
+                self.next = self.next.saturating_add(1);
                 return;
             }
         };
@@ -280,14 +288,42 @@ impl PartChecker {
     }
 }
 
-/// Whether a pinned key of the ledger signed the checkpoint; a part carries no history of keys that would say more.
+/// Notes that nothing but keys which somebody else may have held vouches for the checkpoint, and so for the whole part: the
+/// rule of a receipt, and a checkpoint that the auditor kept counts as well.
+fn stolen(
+    size: u64,
+    signers: &[Vkey],
+    compromised: &[Compromise],
+    outside: &Outside,
+    log: &mut LedgerLog,
+) {
+    // At a bridge two keys sign; one that nobody stole is enough.
+    let times: Option<Vec<Timestamp>> = signers
+        .iter()
+        .map(|k| compromised.iter().find(|c| c.key == *k).map(|c| c.since))
+        .collect();
+    let Some(since) = times.and_then(|t| t.into_iter().max()) else {
+        return;
+    };
+    let mut words = outside.words.iter().filter(|w| w.size == size);
+    if words.any(|w| w.time.is_none_or(|t| is_before(t, since))) {
+        return;
+    }
+    let text = format!(
+        "Somebody else may have held the key that signed the checkpoint of {size} entries since {since}, and nobody outside says that its entries were there before: \
+         the thief could have written this part. A cosignature or a checkpoint of this size from before that time would prove it."
+    );
+    log.add(LedgerCode::KeyCompromised, None, None, "checkpoint", text);
+}
+
+/// The pinned keys of the ledger that signed the checkpoint; a part carries no history of keys that would say more.
 fn signed(
     checkpoint: &Checkpoint,
     note: &Note<'_>,
     pinned: &[Vkey],
     outside: &mut Outside,
     log: &mut LedgerLog,
-) -> bool {
+) -> Vec<Vkey> {
     let size = checkpoint.size;
     let place = format!("checkpoint of {size} entries");
     let good = match note.verify(pinned) {
@@ -298,19 +334,20 @@ fn signed(
                 "{e}: the checkpoint of {size} entries was changed after it was signed, or is forged."
             );
             log.add(LedgerCode::CheckpointSignature, None, None, place, text);
-            return false;
+            return Vec::new();
         }
     };
-    let own = |k: &&&Vkey| k.algorithm() == Algorithm::Ed25519 && k.name() == checkpoint.origin;
-    if !good.iter().any(|k| own(&k)) {
+    let own = |k: &&Vkey| k.algorithm() == Algorithm::Ed25519 && k.name() == checkpoint.origin;
+    let signers: Vec<Vkey> = good.iter().copied().filter(own).cloned().collect();
+    if signers.is_empty() {
         let text = format!(
             "The checkpoint of {size} entries does not bear the signature of a pinned key of the ledger. If the ledger has changed its key, pin the new one: a part does not carry the history of the keys."
         );
         log.add(LedgerCode::CheckpointKey, None, None, place, text);
-        return false;
+        return signers;
     }
     stream::witnessed(checkpoint, note, &good, outside);
-    true
+    signers
 }
 
 impl std::fmt::Debug for PartChecker {
